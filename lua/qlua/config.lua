@@ -62,11 +62,7 @@ local function apply_suite(root, suite)
   if suite.reports then
     tree.put(tree.ensure(root, "report", "map", source), "layouts", tree.from_lua(suite.reports, source))
   end
-  for _, section in ipairs { "server", "generation", "benchmark", "report", "sim" } do
-    if type(suite[section]) == "table" then
-      tree.overlay(tree.ensure(root, section, "map", source), tree.from_lua(suite[section], source))
-    end
-  end
+  if suite.settings then tree.overlay(root, tree.from_lua(suite.settings, source)) end
 end
 
 local function set_path(root, path, node, source)
@@ -81,7 +77,7 @@ local function apply_set(root, setting)
   if not path then
     return fail(("--set %s: want KEY=VALUE"):format(setting), "for instance --set server.port=8001", "usage")
   end
-  local source = { name = "--set", prefix = " " }
+  local source = { name = "--set", prefix = " ", typed = path }
   local node, err = require("qlua.core.yaml").parse(text, "--set " .. path)
   if not node and text:match("^%s*$") then node = { kind = "scalar" } end
   if not node then
@@ -177,12 +173,15 @@ local function resolve_variant(own, resolved, origins)
   return variant
 end
 
-local function unset_dataset_fields(datasets)
+local function finish_datasets(datasets, origins)
   for _, dataset in ipairs(datasets) do
     for key, value in pairs(dataset) do
       if value == check.UNSET then dataset[key] = nil end
     end
-    dataset.limit = dataset.limit or dataset.num_samples
+    if not dataset.limit then
+      local path = "datasets." .. dataset.name .. "."
+      dataset.limit, origins[path .. "limit"] = dataset.num_samples, origins[path .. "num_samples"]
+    end
     dataset.description = dataset.description or { en = dataset.name, zh = dataset.name }
   end
 end
@@ -221,8 +220,8 @@ local function check_baseline(resolved, origins)
     nearest.hint(baseline, names))
 end
 
-local function select_all(resolved, overrides, suite)
-  local variants, err = select_named(resolved.model.variants, overrides.variants or suite.variants, "variant")
+local function select_all(resolved, overrides)
+  local variants, err = select_named(resolved.model.variants, overrides.variants, "variant")
   if not variants then return nil, err end
   local datasets
   datasets, err = select_named(resolved.datasets, overrides.datasets, "dataset")
@@ -247,13 +246,13 @@ local function resolve(root, overrides, suite, file_name)
   local own = resolved.model.variants
   resolved.model.variants = {}
   for i, variant in ipairs(own) do resolved.model.variants[i] = resolve_variant(variant, resolved, ctx.origins) end
-  unset_dataset_fields(resolved.datasets)
+  finish_datasets(resolved.datasets, ctx.origins)
   done, err = check_baseline(resolved, ctx.origins)
   if not done then return nil, err end
   local overridden = {}
   for _, variant in ipairs(own) do overridden[variant.name] = variant end
   known[resolved] = { origins = ctx.origins, own = overridden, file = file_name, suite = suite and suite.name }
-  done, err = select_all(resolved, overrides, suite or {})
+  done, err = select_all(resolved, overrides)
   if not done then return nil, err end
   return resolved
 end
@@ -262,7 +261,7 @@ end
 -- @tparam ?string path a YAML file; nil for the suite's own
 -- @tparam ?table overrides from the command line: `set` list of "key=value", `values` list of
 --   `{ path, value, option }`, `variants`, `datasets` names to keep, `limit`
--- @tparam ?table suite a suite script: `config`, `datasets`, `reports`, `variants`, and sections of its own
+-- @tparam ?table suite a suite script: `config`, `datasets`, `reports`, and `settings`, a map like the file
 -- @treturn[1] table resolved configuration
 -- @treturn[2] nil
 -- @treturn[2] table error; `others` lists further errors of the same file

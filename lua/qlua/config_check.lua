@@ -51,7 +51,8 @@ end
 
 local function complain(ctx, node, path, text, hint)
   local errors = ctx.errors
-  errors[#errors + 1] = { kind = "config", hint = hint,
+  if path == "" then path = node.source.typed or "" end
+  errors[#errors + 1] = { kind = node.source.marked and "config" or "usage", hint = hint,
     text = tree.mark(node.source, node.line, node.column) .. (path == "" and "" or path .. ": ") .. text }
 end
 

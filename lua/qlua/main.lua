@@ -46,6 +46,7 @@ local function run_command(command, argv)
     require("qlua.cli.help").command(command)
     return 0
   end
+  if opts.lua then require("qlua.registry").configure { lua_dir = opts.lua } end
   return command.run(opts, given)
 end
 

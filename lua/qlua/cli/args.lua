@@ -14,7 +14,7 @@ args.common = {
   { long = "help", short = "h", summary = { en = "show this help", zh = "显示本帮助" } },
   { long = "language", arg = "LANG", allowed = { "en", "zh", "both" },
     summary = { en = "language of help and reports: en, zh or both", zh = "帮助与报告的语言：en、zh 或 both" } },
-  { long = "lua", arg = "DIR", repeated = true,
+  { long = "lua", arg = "DIR",
     summary = { en = "folder of further scripts, searched first", zh = "额外的脚本目录，最先查找" } },
 }
 
