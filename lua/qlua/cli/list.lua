@@ -36,8 +36,7 @@ local function entries_of(kind, wanted_tag)
   local out = {}
   for _, found in ipairs(registry.list(kind)) do
     local entry = { name = found.name, path = found.path, origin = found.origin }
-    local script, err = registry.load(kind, found.path)
-    if not script then script, err = registry.load(kind, found.name) end
+    local script, err = registry.load(kind, found.name)
     if script then
       entry.summary, entry.tags = script.summary, script.tags
       entry.modes, entry.scorers = script.modes, script.scorers
