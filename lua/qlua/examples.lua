@@ -75,16 +75,15 @@ end
 local function run_one(script, kind, example, load_scorer)
   if not expects(example) then return "says neither score nor outcome nor answer" end
   if kind == "dataset" and type(example.row) ~= "table" then return "has no row" end
-  local scorer, err = script, nil
+  local scorer, sample, err = script
   if kind == "dataset" then
-    local name = example.scorer or script.scorers[1]
-    scorer, err = load_scorer(name)
+    scorer, err = load_scorer(example.scorer or script.scorers[1])
     if not scorer then return err.text end
+    sample, err = try(dataset_sample, script, example)
+    if not sample then return err end
+  else
+    sample = scorer_sample(example)
   end
-  local sample, sample_err
-  if kind == "dataset" then sample, sample_err = try(dataset_sample, script, example)
-  else sample = scorer_sample(example) end
-  if not sample then return sample_err end
   local score, answer = try(judge.response, scorer, response_of(example), sample)
   if not score then return answer end
   return mismatch(example, score, answer)

@@ -4,6 +4,7 @@
 -- after an error.
 
 local say = require "qlua.cli.say"
+local scripts = require "qlua.cli.scripts"
 
 -- Scripts named inside another script: a scorer that is misspelt should not wait for the run to be found.
 local function check_names(kind, names, path, field)
@@ -69,9 +70,8 @@ local function check_script(path)
     return nil, { kind = "script", text = chunk and path .. ": returns no script (want return q.dataset{…}, "
       .. "q.scorer{…}, q.server{…}, q.report{…} or q.suite{…})" or message }
   end
-  -- a bare file name is a path here, not a script's name
   local script
-  script, err = registry.load(kind, path:find("/", 1, true) and path or "./" .. path)
+  script, err = scripts.load(kind, scripts.path_of(path) or "./" .. path)
   if not script then return nil, err end
   local is_right = true
   if check_kind[kind] then is_right, err = check_kind[kind](script, path) end

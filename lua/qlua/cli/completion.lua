@@ -4,7 +4,6 @@
 local args = require "qlua.cli.args"
 local commands = require "qlua.cli.commands"
 local nearest = require "qlua.nearest"
-local say = require "qlua.cli.say"
 
 local HEAD = [[
 # SPDX-License-Identifier: Apache-2.0

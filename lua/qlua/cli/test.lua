@@ -2,20 +2,19 @@
 --- qlua test: run the examples that dataset and scorer scripts carry.
 
 local say = require "qlua.cli.say"
+local scripts = require "qlua.cli.scripts"
 
 local function load_scorer(name) return require("qlua.registry").load("scorer", name) end
-
-local function is_path(name) return name:find("/", 1, true) or name:find("%.lua$") end
 
 -- A file says itself what it is; a bare name is a dataset, or else a scorer.
 local function find(name)
   local registry = require "qlua.registry"
-  if is_path(name) then
-    local path = name:find("/", 1, true) and name or "./" .. name
+  local path = scripts.path_of(name)
+  if path then
     if not require("qlua.core.file").stat(path) then return nil, { kind = "io", text = name .. ": no such file" } end
     local kind = registry.kind_of(path)
-    if kind ~= "dataset" and kind ~= "scorer" then kind = "dataset" end
-    local script, err = registry.load(kind, path)
+    if kind ~= "scorer" then kind = "dataset" end
+    local script, err = scripts.load(kind, path)
     return script and { kind = kind, script = script }, err
   end
   local dataset, err = registry.load("dataset", name)
