@@ -162,6 +162,7 @@ struct ql_stats_kl_part {
 };
 // Over the k tokens most likely under p and one bucket for all others: never more than the full divergence.
 int ql_stats_kl_top(const double *p, const double *q, size_t count, size_t k, struct ql_stats_kl_part *out);
+size_t ql_stats_top(const double *p, size_t count); // the most likely; of equal ones the first
 // Over tokens whose log-probabilities are known on both sides and one bucket for the unknown rest.
 int ql_stats_kl_known(const double *base_logprob, const double *variant_logprob, size_t count,
                       struct ql_stats_kl_part *out);

@@ -38,6 +38,14 @@ int ql_stats_kl(const double *p, const double *q, size_t count, double *nats) {
   return 0;
 }
 
+size_t ql_stats_top(const double *p, size_t count) {
+  size_t top = 0;
+  for (size_t i = 1; i < count; i++)
+    if (p[i] > p[top])
+      top = i;
+  return top;
+}
+
 struct token {
   double p;
   size_t at;
