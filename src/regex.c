@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // regex: see regex.h.
 //
-// A search runs in windows of starting positions (PCRE2_USE_OFFSET_LIMIT) that grow while nothing is
-// found; between two windows the CPU clock is read. Lookbehind still sees the whole text, as only the
+// A search runs in windows of starting positions (PCRE2_USE_OFFSET_LIMIT) that grow while that is
+// quick; between two windows the CPU clock is read. Lookbehind still sees the whole text, as only the
 // starting position is limited. Bytes that are no UTF-8 match nothing (PCRE2_MATCH_INVALID_UTF).
 #include "regex.h"
 
@@ -16,7 +16,8 @@
 #define DEPTH_LIMIT 200000u
 #define HEAP_LIMIT_KIB 65536u
 #define PATTERN_MAX_BYTES 65536u
-#define CPU_BUDGET_NS (5u * 1000000000ull)
+#define CPU_BUDGET_NS (2u * 1000000000ull)
+#define WINDOW_NS 20000000u // between two looks at the clock, roughly
 #define FIRST_WINDOW 256u
 #define JIT_STACK_MAX_BYTES (8u << 20)
 
@@ -135,6 +136,9 @@ static int fail_match(int rc, struct ql_err *err) {
 static int search(struct ql_regex *regex, const struct ql_regex_walk *walk, uint32_t options, struct ql_err *err) {
   size_t window = regex->one_window ? walk->len + 1 : FIRST_WINDOW;
   size_t at = walk->at;
+  uint64_t looked_ns = cpu_ns();
+  if (looked_ns > walk->deadline_ns) // many matches, each costly, in one walk
+    return fail_match(PCRE2_ERROR_MATCHLIMIT, err);
   for (;;) {
     size_t last = walk->len - at < window ? walk->len : at + window - 1;
     pcre2_set_offset_limit(regex->context, last);
@@ -145,12 +149,14 @@ static int search(struct ql_regex *regex, const struct ql_regex_walk *walk, uint
       return fail_match(rc, err);
     if (last == walk->len)
       return 0;
-    if (cpu_ns() > walk->deadline_ns)
+    uint64_t now_ns = cpu_ns();
+    if (now_ns > walk->deadline_ns)
       return fail_match(PCRE2_ERROR_MATCHLIMIT, err);
     at = last + 1;
     while (at < walk->len && ((unsigned char)walk->text[at] & 0xC0) == 0x80)
       at++; // never start inside a character
-    window *= 2;
+    window = now_ns - looked_ns < WINDOW_NS ? window * 2 : window / 2 + 1;
+    looked_ns = now_ns;
     options &= ~(uint32_t)PCRE2_NOTEMPTY_ATSTART;
   }
 }
