@@ -42,7 +42,10 @@ void ql_task_call(lua_State *L, int nargs);
 struct ql_loop *ql_task_loop(lua_State *L); // the main loop, for bindings that start things on it
 
 void ql_task_setup(lua_State *L, struct ql_loop *loop);
+// Closing, in this order: ql_task_teardown, lua_close, then ql_task_release on what ql_task_memory gave.
 void ql_task_teardown(lua_State *L);
+void *ql_task_memory(lua_State *L);
+void ql_task_release(void *memory);
 
 // Shared by all bindings: push nil and {kind=, text=, hint=}; returns 2, so `return ql_push_err(L, &err);`
 int ql_push_err(lua_State *L, const struct ql_err *err);

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// guard: see guard.h. A script of a stranger may loop forever or ask for all memory; it loses its call.
+//
+// Memory: the limit is what the state used on entry plus the allowance; over it the allocator returns
+// NULL, Lua collects once and then raises. Instructions: a count hook; once over the limit it fires on
+// every instruction, so that a pcall inside the script cannot swallow the stop. Coroutines made inside
+// inherit the hook. What this does not stop: one long C function, e.g. a pattern that backtracks; the
+// memory limit bounds it in space, nothing bounds it in time.
+
+#include "guard.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HOOK_STEP = 1000 };
+
+void *ql_guard_alloc(void *arg, void *old, size_t old_size, size_t size) {
+  struct ql_guard *guard = arg;
+  if (!old)
+    old_size = 0; // Lua passes the kind of the new object there
+  if (size == 0) {
+    free(old);
+    guard->used_bytes -= old_size;
+    return NULL;
+  }
+  if (guard->limit_bytes && size > old_size && guard->used_bytes + (size - old_size) > guard->limit_bytes)
+    return NULL;
+  void *memory = realloc(old, size);
+  if (!memory)
+    return NULL;
+  guard->used_bytes += size - old_size; // wraps around correctly when it shrinks
+  if (guard->used_bytes > guard->peak_bytes)
+    guard->peak_bytes = guard->used_bytes;
+  return memory;
+}
+
+static void count(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  void *arg = NULL;
+  lua_getallocf(L, &arg);
+  struct ql_guard *guard = arg;
+  guard->instructions += (uint64_t)lua_gethookcount(L);
+  if (guard->instruction_limit == 0 || guard->instructions <= guard->instruction_limit)
+    return;
+  lua_sethook(L, count, LUA_MASKCOUNT, 1);
+  luaL_error(L, "instruction limit of %d million reached (an endless loop?)",
+             (int)(guard->instruction_limit / 1000000u));
+}
+
+struct saved {
+  size_t limit_bytes;
+  uint64_t instructions, instruction_limit;
+  lua_Hook hook;
+  int mask, step;
+};
+
+static struct saved enter(lua_State *hooked, struct ql_guard *guard, size_t memory_bytes, uint64_t instructions) {
+  struct saved saved = {guard->limit_bytes,   guard->instructions,     guard->instruction_limit,
+                        lua_gethook(hooked), lua_gethookmask(hooked), lua_gethookcount(hooked)};
+  guard->limit_bytes = memory_bytes ? guard->used_bytes + memory_bytes : 0;
+  guard->instructions = 0;
+  guard->instruction_limit = instructions;
+  if (instructions)
+    lua_sethook(hooked, count, LUA_MASKCOUNT, HOOK_STEP);
+  return saved;
+}
+
+static void leave(lua_State *hooked, struct ql_guard *guard, struct saved saved) {
+  guard->limit_bytes = saved.limit_bytes;
+  guard->instructions = saved.instructions;
+  guard->instruction_limit = saved.instruction_limit;
+  lua_sethook(hooked, saved.hook, saved.mask, saved.step);
+}
+
+// The error value is on top of from; it is copied into err and popped.
+static int failed(lua_State *from, int status, bool was_over, size_t memory_bytes, struct ql_err *err) {
+  if (status == LUA_ERRMEM) {
+    ql_fail(err, QL_E_LIMIT, "memory limit of %zu MiB reached", memory_bytes >> 20);
+  } else {
+    size_t len = 0;
+    const char *text = lua_type(from, -1) == LUA_TSTRING ? lua_tolstring(from, -1, &len) : NULL;
+    if (!text && luaL_getmetafield(from, -1, "__tostring") != LUA_TNIL) {
+      lua_pop(from, 1);
+      text = luaL_tolstring(from, -1, &len);
+      lua_replace(from, -2);
+    }
+    ql_fail(err, was_over ? QL_E_LIMIT : QL_E_SCRIPT, "%s", text ? text : "an error that is no text");
+  }
+  lua_pop(from, 1);
+  return -1;
+}
+
+int ql_guard_call(lua_State *L, struct ql_guard *guard, size_t memory_bytes, uint64_t instructions, int nargs,
+                  struct ql_err *err) {
+  struct saved saved = enter(L, guard, memory_bytes, instructions);
+  int status = lua_pcall(L, nargs, LUA_MULTRET, 0);
+  bool was_over = instructions && guard->instructions > instructions;
+  leave(L, guard, saved);
+  return status == LUA_OK ? 0 : failed(L, status, was_over, memory_bytes, err);
+}
+
+int ql_guard_resume(lua_State *L, lua_State *co, struct ql_guard *guard, size_t memory_bytes, uint64_t instructions,
+                    int nargs, struct ql_err *err) {
+  lua_xmove(L, co, nargs);
+  struct saved saved = enter(co, guard, memory_bytes, instructions);
+  int nresults = 0;
+  int status = lua_resume(co, L, nargs, &nresults);
+  bool was_over = instructions && guard->instructions > instructions;
+  leave(co, guard, saved);
+  if (status != LUA_OK && status != LUA_YIELD)
+    return failed(co, status, was_over, memory_bytes, err);
+  if (!lua_checkstack(L, nresults + 2)) {
+    lua_pop(co, nresults);
+    return ql_fail(err, QL_E_LIMIT, "a coroutine gave more values than fit");
+  }
+  lua_xmove(co, L, nresults);
+  return status == LUA_YIELD;
+}
