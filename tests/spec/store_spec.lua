@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The store's binding: values, batches, iterators, and errors that come back or are raised.
 local store = require "qlua.core.store"
-local file = require "qlua.core.file"
 
 local folder = os.tmpname()
 os.remove(folder)
@@ -11,7 +10,7 @@ local insert = "INSERT INTO item(value) VALUES (?)"
 describe("store", function()
   local path, db
 
-  setup(function() assert(file.make_dir(folder)) end)
+  setup(function() assert(os.execute("mkdir '" .. folder .. "'")) end)
   teardown(function() os.execute("rm -r '" .. folder .. "'") end)
 
   before_each(function()
@@ -49,7 +48,7 @@ describe("store", function()
     for _ = 1, 200 do
       for row in db:each("SELECT value FROM item ORDER BY id") do
         assert.equal(1, row.value)
-        break
+        if row.value < 2 then break end
       end
     end
     local next_row, state = db:each("SELECT value FROM item")
