@@ -202,7 +202,7 @@ static void a_unix_socket_is_a_server_too(void) {
 static void proxies_are_for_others_only(void) {
   struct play proxy;
   char address[64];
-  static const struct play_scene by_proxy[] = {
+  const struct play_scene by_proxy[] = {
       {"http://far.example.invalid/", SCENE("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy")}, {NULL, NULL}};
   play_open(&proxy, by_proxy, NULL);
   snprintf(address, sizeof address, "http://127.0.0.1:%d", proxy.port);
