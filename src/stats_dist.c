@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// stats_dist: distribution functions to near machine precision, see stats.h.
+// stats_dist: normal, Student, beta and binomial distributions to near machine precision, see stats.h.
 //
-// Small probabilities are computed as such, never as 1 minus something near 1, and quantiles are polished
-// against the very cdf of this file, so that cdf(quantile(p)) gives p back.
+// Everything but the normal is one function: the incomplete beta function, a continued fraction times a density.
+// The density is written as a saddle point (Loader 2000), because lgamma-based forms lose a digit for each power of
+// ten of n. Small probabilities are computed as such, never as 1 minus something near 1: each function has its
+// complement, and x travels together with 1 - x.
 
-#include "stats.h"
-
-#include <math.h>
+#include "stats_inner.h"
 
 static const double sqrt_half = 0.70710678118654752440;
 static const double ln_sqrt_two_pi = 0.91893853320467274178;
+static const double two_pi = 6.28318530717958647693;
+
+// ---- normal ------------------------------------------------------------------------------------------
 
 double ql_stats_normal_cdf(double x) { return 0.5 * erfc(-x * sqrt_half); }
 double ql_stats_normal_sf(double x) { return 0.5 * erfc(x * sqrt_half); }
 
 // The middle: solve erf(x / sqrt 2) / 2 = p - 1/2, which keeps relative precision as x goes to 0.
-static double quantile_middle(double from_half) {
-  double x = from_half * 2.50662827463100050242;
+static double normal_middle(double from_half) {
+  double x = from_half * sqrt(two_pi);
   for (int i = 0; i < 8; i++) {
     double miss = 0.5 * erf(x * sqrt_half) - from_half;
     double step = miss * exp(0.5 * x * x + ln_sqrt_two_pi);
@@ -30,7 +33,7 @@ static double quantile_middle(double from_half) {
 
 // The upper tail for 0 < p < 1/2: the start is Abramowitz & Stegun 26.2.23 (4.5e-4), then Halley's steps on the
 // relative miss Q(x)/p - 1, which neither overflows nor vanishes where p is 1e-300.
-static double quantile_tail(double p) {
+static double normal_tail(double p) {
   double t = sqrt(-2 * log(p));
   double x = t - (2.515517 + t * (0.802853 + t * 0.010328)) / (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
   for (int i = 0; i < 6; i++) {
@@ -50,12 +53,274 @@ double ql_stats_normal_quantile(double p) {
   if (p <= 0 || p >= 1)
     return p > 0 ? INFINITY : -INFINITY;
   if (fabs(p - 0.5) < 0.3)
-    return quantile_middle(p - 0.5);
-  return p < 0.5 ? -quantile_tail(p) : quantile_tail(1 - p);
+    return normal_middle(p - 0.5);
+  return p < 0.5 ? -normal_tail(p) : normal_tail(1 - p);
 }
 
 double ql_stats_normal_two_sided(double level) {
-  if (!(level > 0 && level < 1))
-    return NAN;
-  return -ql_stats_normal_quantile(0.5 * (1 - level));
+  return is_level(level) ? -ql_stats_normal_quantile(0.5 * (1 - level)) : NAN;
 }
+
+// ---- the binomial density for real arguments ---------------------------------------------------------
+
+// ln Gamma(n + 1) less Stirling's formula. Below 16 it climbs by the recurrence, above the series is exact.
+static double stirling_error(double n) {
+  double sum = 0;
+  for (; n < 16; n++)
+    sum += (n + 0.5) * log1p(1 / n) - 1;
+  double r = 1 / (n * n);
+  double series = 1.0 / 12 - r * (1.0 / 360 - r * (1.0 / 1260 - r * (1.0 / 1680 - r * (1.0 / 1188 - r * 691.0 / 360360))));
+  return sum + series / n;
+}
+
+// x ln(x/m) + m - x, without the cancellation near x = m.
+static double deviance(double x, double m) {
+  double v = (x - m) / (x + m);
+  if (fabs(v) > 0.1)
+    return x * log(x / m) + m - x;
+  double power = v * v * v, sum = 0;
+  for (double i = 3;; i += 2) {
+    double next = sum + power / i;
+    if (next == sum)
+      break;
+    sum = next;
+    power *= v * v;
+  }
+  return v * (x - m) + 2 * x * sum;
+}
+
+// Gamma(a+b+1) / (Gamma(a+1) Gamma(b+1)) x^a y^b for a, b > 0 and x + y = 1.
+static double density(double a, double b, double x, double y) {
+  double n = a + b;
+  double stirling = stirling_error(n) - stirling_error(a) - stirling_error(b);
+  return exp(stirling - deviance(a, n * x) - deviance(b, n * y)) * sqrt(n / (two_pi * a * b));
+}
+
+// ---- incomplete beta ---------------------------------------------------------------------------------
+
+// DLMF 8.17.22 by Lentz's method; converges fast for x below (a+1)/(a+b+2).
+static double beta_fraction(double x, double a, double b) {
+  const double tiny = 1e-300;
+  double c = 1, d = 1 - (a + b) * x / (a + 1);
+  d = 1 / (fabs(d) < tiny ? tiny : d);
+  double value = d;
+  for (double m = 1; m < 1e6; m++) {
+    double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
+    d = 1 + even * d;
+    c = 1 + even / c;
+    d = 1 / (fabs(d) < tiny ? tiny : d);
+    c = fabs(c) < tiny ? tiny : c;
+    value *= d * c;
+    double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
+    d = 1 + odd * d;
+    c = 1 + odd / c;
+    d = 1 / (fabs(d) < tiny ? tiny : d);
+    c = fabs(c) < tiny ? tiny : c;
+    value *= d * c;
+    if (fabs(d * c - 1) < 2e-16)
+      break;
+  }
+  return value;
+}
+
+static double beta_series(double a, double b, double x, double y) {
+  return b / (a + b) * density(a, b, x, y) * beta_fraction(x, a, b);
+}
+
+// Both tails of Beta(a, b) at x, with y = 1 - x given as exactly as the caller can.
+static void beta_tails(double a, double b, double x, double y, double *lower, double *upper) {
+  if (x <= 0 || y <= 0) {
+    *lower = x <= 0 ? 0 : 1;
+    *upper = 1 - *lower;
+  } else if (x <= (a + 1) / (a + b + 2)) {
+    *lower = fmin(1, beta_series(a, b, x, y));
+    *upper = 1 - *lower;
+  } else {
+    *upper = fmin(1, beta_series(b, a, y, x));
+    *lower = 1 - *upper;
+  }
+}
+
+static bool is_shape(double a, double b) { return a > 0 && b > 0 && !isinf(a) && !isinf(b); }
+
+double ql_stats_beta_cdf(double x, double a, double b) {
+  if (!is_shape(a, b) || isnan(x))
+    return NAN;
+  double lower, upper;
+  beta_tails(a, b, x, 1 - x, &lower, &upper);
+  return lower;
+}
+
+double ql_stats_beta_sf(double x, double a, double b) {
+  if (!is_shape(a, b) || isnan(x))
+    return NAN;
+  double lower, upper;
+  beta_tails(a, b, x, 1 - x, &lower, &upper);
+  return upper;
+}
+
+struct beta_goal {
+  double a, b, p;
+  bool upper;
+};
+
+static double beta_miss(double x, const void *arg) {
+  const struct beta_goal *goal = arg;
+  double lower, upper;
+  beta_tails(goal->a, goal->b, x, 1 - x, &lower, &upper);
+  return goal->upper ? upper - goal->p : goal->p - lower;
+}
+
+static double beta_solve(double p, double a, double b, bool upper) {
+  if (!is_shape(a, b) || !(p >= 0 && p <= 1))
+    return NAN;
+  if (p <= 0 || p >= 1)
+    return upper ? 1 - p : p;
+  struct beta_goal goal = {a, b, p, upper};
+  return ql_stats_bisect(beta_miss, &goal, 0, 1);
+}
+
+double ql_stats_beta_quantile(double p, double a, double b) {
+  return p <= 0.5 ? beta_solve(p, a, b, false) : beta_solve(1 - p, a, b, true);
+}
+
+double ql_stats_beta_quantile_upper(double p, double a, double b) {
+  return p <= 0.5 ? beta_solve(p, a, b, true) : beta_solve(1 - p, a, b, false);
+}
+
+// ---- Student -----------------------------------------------------------------------------------------
+
+// P(|T| > t) and P(|T| < t).
+static void t_tails(double t, double df, double *outside, double *inside) {
+  double ratio = square(t) / df;
+  double x = isinf(ratio) ? 0 : 1 / (1 + ratio);
+  double y = isinf(ratio) ? 1 : ratio / (1 + ratio);
+  beta_tails(0.5 * df, 0.5, x, y, outside, inside);
+}
+
+double ql_stats_t_sf(double t, double df) {
+  if (isnan(t) || !(df > 0))
+    return NAN;
+  if (isinf(df))
+    return ql_stats_normal_sf(t);
+  double outside, inside;
+  t_tails(t, df, &outside, &inside);
+  return t > 0 ? 0.5 * outside : 0.5 + 0.5 * inside;
+}
+
+double ql_stats_t_cdf(double t, double df) { return ql_stats_t_sf(-t, df); }
+
+struct t_goal {
+  double df, p;
+};
+
+static double t_outside(double t, const void *arg) {
+  const struct t_goal *goal = arg;
+  double outside, inside;
+  t_tails(t, goal->df, &outside, &inside);
+  return 0.5 * outside - goal->p;
+}
+
+static double t_inside(double t, const void *arg) {
+  const struct t_goal *goal = arg;
+  double outside, inside;
+  t_tails(t, goal->df, &outside, &inside);
+  return goal->p - 0.5 * inside;
+}
+
+// The positive t with an upper tail of p < 1/2. Near the middle the inside is small and exact, farther out the tail.
+static double t_upper(double p, double df) {
+  struct t_goal goal = {df, p};
+  if (p > 0.25) {
+    goal.p = 0.5 - p;
+    return ql_stats_bisect(t_inside, &goal, 0, 1);
+  }
+  double lo = 0, hi = 2;
+  while (t_outside(hi, &goal) > 0 && hi < 1e300) {
+    lo = hi;
+    hi *= 2;
+  }
+  return ql_stats_bisect(t_outside, &goal, lo, hi);
+}
+
+double ql_stats_t_quantile(double p, double df) {
+  if (!(p >= 0 && p <= 1) || !(df > 0))
+    return NAN;
+  if (isinf(df))
+    return ql_stats_normal_quantile(p);
+  if (p <= 0 || p >= 1)
+    return p > 0 ? INFINITY : -INFINITY;
+  if (p == 0.5)
+    return 0;
+  return p < 0.5 ? -t_upper(p, df) : t_upper(1 - p, df);
+}
+
+double ql_stats_t_two_sided(double level, double df) {
+  return is_level(level) ? -ql_stats_t_quantile(0.5 * (1 - level), df) : NAN;
+}
+
+// ---- binomial ----------------------------------------------------------------------------------------
+
+static bool is_binomial(double n, double p) { return is_count(n) && p >= 0 && p <= 1; }
+
+double ql_stats_binomial_pmf(double k, double n, double p) {
+  if (!is_binomial(n, p) || isnan(k))
+    return NAN;
+  if (k < 0 || k > n || floor(k) != k)
+    return 0;
+  if (k == 0) // 1 - p is exact from one half up; below, log1p keeps what 1 - p would round away n times
+    return p >= 0.5 ? pow(1 - p, n) : exp(n * log1p(-p));
+  if (k == n)
+    return pow(p, n);
+  if (p <= 0 || p >= 1)
+    return 0;
+  return density(k, n - k, p, 1 - p);
+}
+
+static void binomial_tails(double k, double n, double p, double *lower, double *upper) {
+  k = floor(k);
+  if (k < 0 || k >= n) {
+    *lower = k < 0 ? 0 : 1;
+    *upper = 1 - *lower;
+  } else {
+    beta_tails(n - k, k + 1, 1 - p, p, lower, upper);
+  }
+}
+
+double ql_stats_binomial_cdf(double k, double n, double p) {
+  if (!is_binomial(n, p) || isnan(k))
+    return NAN;
+  double lower, upper;
+  binomial_tails(k, n, p, &lower, &upper);
+  return lower;
+}
+
+double ql_stats_binomial_sf(double k, double n, double p) {
+  if (!is_binomial(n, p) || isnan(k))
+    return NAN;
+  double lower, upper;
+  binomial_tails(k, n, p, &lower, &upper);
+  return upper;
+}
+
+// A tail that equals the wanted one but for rounding counts as equal.
+static const double fuzz = 1e-13;
+
+static double binomial_solve(double tail, double n, double p, bool upper) {
+  if (!is_binomial(n, p) || !(tail >= 0 && tail <= 1))
+    return NAN;
+  double below = -1, at = n;
+  while (at - below > 1) {
+    double middle = floor(below + 0.5 * (at - below)), lower, above;
+    binomial_tails(middle, n, p, &lower, &above);
+    bool reached = upper ? above <= tail * (1 + fuzz) : lower * (1 + fuzz) >= tail;
+    if (reached)
+      at = middle;
+    else
+      below = middle;
+  }
+  return at;
+}
+
+double ql_stats_binomial_quantile(double tail, double n, double p) { return binomial_solve(tail, n, p, false); }
+double ql_stats_binomial_quantile_upper(double tail, double n, double p) { return binomial_solve(tail, n, p, true); }
