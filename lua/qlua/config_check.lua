@@ -46,7 +46,7 @@ function check.wanted(field)
   elseif kind == "map" or kind == "dict" then words = "a map"
   elseif kind == "list" then words = "a list"
   else words = "a string" end
-  return field.null and words .. ", or null" or words
+  return field.null == true and words .. ", or null" or words
 end
 
 local function complain(ctx, node, path, text, hint)

@@ -5,7 +5,7 @@
 --   type      string integer number boolean text list map dict any
 --             (`text` is a bilingual description; `dict` has free keys; `any` is passed on as it is)
 --   default   what holds when nobody says anything; absent means unset
---   null      true when YAML's null is a value, meaning "unset on purpose"
+--   null      true when YAML's null is a value, meaning "unset on purpose"; "unsaid": errors do not offer it
 --   required  true when there is no sensible default
 --   min max   inclusive range of a number; above: exclusive lower bound
 --   allowed   closed list of strings;  pattern, wanted: Lua pattern and its name in words
@@ -31,7 +31,7 @@ schema.server = {
       zh = "用于监听或连接的 UNIX 套接字路径，代替 host 和 port" } },
   { key = "host", type = "string", default = "127.0.0.1",
     summary = { en = "address to listen on", zh = "监听地址" } },
-  { key = "port", type = "integer", default = 8000, min = 1, max = 65535, null = true,
+  { key = "port", type = "integer", default = 8000, min = 1, max = 65535, null = "unsaid",
     summary = { en = "port to listen on; null: any free one", zh = "监听端口；null 表示任选空闲端口" } },
   { key = "ca_file", type = "string", null = true,
     summary = { en = "PEM file of the authority that signed the server's certificate", zh = "签发服务器证书的 CA 的 PEM 文件" } },
