@@ -171,6 +171,8 @@ schema.dataset = {
     summary = { en = "scorers to use; the first is the headline", zh = "使用的评分器；第一个为主指标" } },
   { key = "args", type = "dict", of = { type = "any" },
     summary = { en = "arguments for the dataset script", zh = "传给数据集脚本的参数" } },
+  { key = "form", type = "string", allowed = { "text", "turns" }, null = true,
+    summary = { en = "examples in one text, or as turns of a chat", zh = "示例写成一段文本（text）或多轮对话（turns）" } },
   { key = "endpoint", type = "string", allowed = { "completions", "chat" }, null = true,
     summary = { en = "how to ask this dataset; stronger than server.endpoint", zh = "本数据集的请求接口，优先于 server.endpoint" } },
 }

@@ -26,10 +26,12 @@ local say = {
   tokens = { en = "%s tok/s", zh = "%s 词元/秒" },
   left = { en = "%s left", zh = "剩余 %s" },
   accuracy = { en = "accuracy %s", zh = "准确率 %s" },
-  errors = { en = "%s errors", zh = "出错 %s" },
+  errors = { en = "errors %s", zh = "出错 %s" },
   start = { en = "%s %s: %s questions", zh = "%s %s：共 %s 题" },
   resumed = { en = ", %s already answered", zh = "，已有 %s 题作答" },
   finished = { en = "done in %s", zh = "完成，用时 %s" },
+  comma = { en = ", ", zh = "，" },
+  line = { en = "%s %s: %s", zh = "%s %s：%s" },
   stopped = { en = "stopped after %s", zh = "已停止，用时 %s" },
 }
 
@@ -140,8 +142,8 @@ end
 local function line_of(self)
   local p = self.current
   local list = figures(self)
-  table.insert(list, 1, ("%s %s: %s (%s)"):format(p.variant, p.dataset, count_text(p), share_text(p)))
-  return table.concat(list, ", ") .. "\n"
+  table.insert(list, 1, phrase(self, "line", p.variant, p.dataset, count_text(p)) .. (" (%s)"):format(share_text(p)))
+  return table.concat(list, phrase(self, "comma")) .. "\n"
 end
 
 local function plain_tick(self)
@@ -215,11 +217,11 @@ function progress:finish()
   if not p then return end
   local name = p.done < p.total and "stopped" or "finished"
   local took = phrase(self, name, format.span((self.now_ns() - p.start_ns) / 1e9))
-  local list = { ("%s %s: %s"):format(p.variant, p.dataset, count_text(p)), took }
+  local list = { phrase(self, "line", p.variant, p.dataset, count_text(p)), took }
   local judged = p.done - p.errors
   if judged > 0 then list[#list + 1] = phrase(self, "accuracy", format.percent(p.correct / judged)) end
   if p.errors > 0 then list[#list + 1] = phrase(self, "errors", format.count(p.errors)) end
-  local line = table.concat(list, ", ")
+  local line = table.concat(list, phrase(self, "comma"))
   if self.is_tty then line = erased(self) .. tables.cut(line, math.max(self.width - 1, 8), self.ascii and "..." or "…") end
   self.write(self.fd, line .. "\n")
   self.current = nil

@@ -14,6 +14,7 @@ local plan = require "qlua.plan"
 local run_report = require "qlua.run_report"
 local run_store = require "qlua.run_store"
 local sender = require "qlua.sender"
+local sse = require "qlua.core.sse"
 local supervisor = require "qlua.supervisor"
 local sys = require "qlua.core.sys"
 
@@ -97,7 +98,7 @@ local function open_session(self)
   store:meta("manifest", facts)
   store:meta("config", made.config)
   store:meta("simulated", made.simulated)
-  store:meta("options", { data_dir = made.data_dir, language = self.options.language })
+  if not store:meta "options" then store:meta("options", { command = json.array(self.options.command) }) end
   for position, one in ipairs(made.variants) do
     store:put_variant(one.name, position, one.variant.identity, variant_record(one))
   end
@@ -130,7 +131,7 @@ local function new_sender(self, one, server, client)
     headers = server.headers, timeouts = timeouts_of(self.made.config.benchmark), retries = self.made.config.benchmark.retries,
     random = math.random, -- jitter only; no result depends on it
     is_stopped = function() return self.stopped end,
-    split_events = http.split_events,
+    split_events = sse.split,
     log = function(text, where)
       self.store:put_event(clock.wall_ns(), "retry", text, { variant = one.name, dataset = where.dataset, sample = where.sample })
     end,

@@ -23,8 +23,8 @@ local say = {
     zh = "**本报告不给出结论。** 文中数字只描述这一次运行。某个变体能否上线，须将配对差异与事先确定的界值作检验，并以基线重跑作对照；这两项目前尚未包含在报告中。",
   },
   unusable = {
-    en = "The result of {variant} on {dataset} is not usable: {why}.",
-    zh = "{variant} 在 {dataset} 上的结果不可用：{why}。",
+    en = "† The result of {variant} on {dataset} is not usable: {why}.",
+    zh = "† {variant} 在 {dataset} 上的结果不可用：{why}。",
   },
   absent = { en = "{variant} has no answers on {dataset}.", zh = "{variant} 在 {dataset} 上没有任何回复。" },
 
@@ -76,8 +76,8 @@ local say = {
     heading = { en = "Latency and throughput", zh = "时延与吞吐" },
     text = {
       en = "Measured while answering for accuracy, at this run's concurrency: use it to compare variants of "
-        .. "this run, not as a load test. Percentiles are exact (type 7); p99 needs {least} answers.",
-      zh = "在本次运行的并发下随准确率评测一并测得，可用于比较本次运行中的各变体，不能代替压力测试。分位数由原始数据精确计算（第 7 型）；少于 {least} 个回复时不给出 p99。" },
+        .. "this run, not as a load test. Percentiles are exact (linear interpolation, type 7); p99 needs {least} answers.",
+      zh = "在本次运行的并发下随准确率评测一并测得，可用于比较本次运行中的各变体，不能代替压力测试。分位数由原始数据精确计算（线性插值，type 7）；少于 {least} 个回复时不给出 p99。" },
     total = {
       en = "Total time per question, from sending the request to the last byte.",
       zh = "每题总耗时，自发出请求至收到最后一个字节。",
@@ -126,7 +126,9 @@ local say = {
   reproduce = {
     heading = { en = "How to reproduce", zh = "如何复现" },
     command = { en = "Command:", zh = "命令：" },
-    files = { en = "Data files and scripts by checksum:", zh = "数据文件与脚本的校验值：" },
+    files = { en = "Data files and scripts by checksum (first 12 digits; in full in `manifest.json`):",
+      zh = "数据文件与脚本的校验值（前 12 位；完整值见 `manifest.json`）：" },
+    many = { en = "{dataset}: {n} files", zh = "{dataset}：{n} 个文件" },
     versions = { en = "Versions: {versions}.", zh = "版本：{versions}。" },
     host = { en = "Machine: {host}.", zh = "机器：{host}。" },
   },
@@ -137,6 +139,8 @@ local say = {
   },
   column = {
     variant = { en = "Variant", zh = "变体" }, dataset = { en = "Dataset", zh = "数据集" },
+    model = { en = "Model", zh = "模型" }, engine = { en = "Engine", zh = "引擎" },
+    quantization = { en = "Quantization", zh = "量化" },
     description = { en = "Description", zh = "说明" }, difference = { en = "Difference (pt)", zh = "差值（百分点）" },
     to_wrong = { en = "Right→wrong", zh = "对→错" }, to_right = { en = "Wrong→right", zh = "错→对" },
     flips = { en = "Flips", zh = "翻转率" }, wrong_changed = { en = "Other wrong answer", zh = "错误答案改变" },
@@ -160,6 +164,7 @@ local say = {
 }
 
 local LEAST_P99 = 100
+local MOST_FILES = 8
 
 local function right(title) return { title = title, align = "right" } end
 local function left(title) return { title = title } end
@@ -202,9 +207,11 @@ local function head(page, summary)
   local rows = {}
   for i, name in ipairs(summary.variant_order) do
     local variant = summary.variants[name]
-    rows[i] = { name, variant.title or variant.description or "" }
+    rows[i] = { name, variant.title or variant.description or "", variant.model, variant.engine, variant.quantization }
   end
-  page:table { columns = { left(say.column.variant), left(say.column.description) }, rows = rows }
+  local c = say.column
+  page:table { columns = { left(c.variant), left(c.description), left(c.model), left(c.engine), left(c.quantization) },
+    rows = rows }
 end
 
 local function why_unusable(page, summary, cell)
@@ -238,6 +245,13 @@ local function caveats(page, summary)
   end
 end
 
+-- A figure that must not be used is marked where it stands, not only in the note below.
+local function headline(page, cell)
+  local figure = cell.headline_average == "macro" and page:percent(cell.macro_average)
+    or page:interval(cell.accuracy, cell.accuracy_interval)
+  return cell.usable and figure or "† " .. figure
+end
+
 local function accuracy(page, summary)
   page:heading(2, say.accuracy.heading)
   page:text(say.accuracy.text)
@@ -250,9 +264,7 @@ local function accuracy(page, summary)
     rows[i] = { variant }
     for j, dataset in ipairs(summary.dataset_order) do
       local cell = cell_of(summary, variant, dataset)
-      local macro = cell and cell.headline_average == "macro"
-      rows[i][j + 1] = cell and (macro and page:percent(cell.macro_average)
-        or page:interval(cell.accuracy, cell.accuracy_interval)) or nil
+      rows[i][j + 1] = cell and headline(page, cell) or nil
     end
   end
   page:table { columns = columns, rows = rows }
@@ -452,6 +464,19 @@ local function method(page, summary)
   page:list(items)
 end
 
+local function filled(pair, values)
+  local result = {}
+  for language, text in pairs(pair) do result[language] = text:gsub("{(%w+)}", values) end
+  return result
+end
+
+-- A folder of files (MMLU has 57 for each split) is one row; the manifest lists them.
+local function many_files(page, dataset, files)
+  local rows
+  for _, file in ipairs(files) do rows = file.rows and (rows or 0) + file.rows or rows end
+  return { filled(say.reproduce.many, { dataset = dataset, n = page:count(#files) }), page:count(rows) }
+end
+
 local function reproduce(page, summary)
   local manifest, rows = summary.manifest or {}, {}
   page:heading(2, say.reproduce.heading)
@@ -461,8 +486,13 @@ local function reproduce(page, summary)
     page:code(type(command) == "table" and table.concat(command, " ") or command, "sh")
   end
   for _, dataset in ipairs(summary.dataset_order) do
-    for _, file in ipairs(summary.datasets[dataset].files or {}) do
-      rows[#rows + 1] = { page:mono(file.file), page:count(file.rows), page:mono(page:digest(file.sha256)) }
+    local files = summary.datasets[dataset].files or {}
+    if #files > MOST_FILES then
+      rows[#rows + 1] = many_files(page, dataset, files)
+    else
+      for _, file in ipairs(files) do
+        rows[#rows + 1] = { page:mono(file.file), page:count(file.rows), page:mono(page:digest(file.sha256)) }
+      end
     end
   end
   for _, script in ipairs(manifest.scripts or {}) do

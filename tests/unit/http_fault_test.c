@@ -91,7 +91,7 @@ static void broken_answers_are_errors_and_what_came_is_kept(void) {
       {"/no_last_chunk", "the body ended early, after 9 bytes", "data: a\n\n", 1},
       {"/short", "the body ended early: want 10 bytes, got 4", "1234", 0},
       {"/nothing", "closed the connection without an answer", "", 0},
-      {"/half_headers", "", "", 0},
+      {"/half_headers", "ended inside its headers", "", 0},
       {"/rst_at_once", "the connection broke", "", 0},
       {"/garbage", "want an http/1 answer", "", 0},
       {"/bad_chunk", "", "", 0},

@@ -136,7 +136,6 @@ static void *play_serve(void *arg) {
     }
   }
   free(text);
-  shutdown(guest.socket, SHUT_WR); // has no effect on the RST of a lingering close
   close(guest.socket);
   return NULL;
 }
