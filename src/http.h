@@ -77,6 +77,7 @@ struct ql_http_reply {
   int status; // 0: none came
   struct ql_buf headers; // name NUL value NUL …, names in lower case, each once, values joined by ", "
   struct ql_buf body;    // what came, also when the transfer failed
+  bool wants_events;     // sse was asked for
   struct ql_http_event *events;
   size_t event_count;
   struct ql_buf joined; // data of events of several lines, and event names

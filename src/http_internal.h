@@ -72,7 +72,7 @@ struct ql_http_job {
   struct ql_http_sink sink;
   size_t event_cap;
   uint64_t connected_ns, progress_ns, armed_ns;
-  bool is_stream, is_sinking, is_restarted;
+  bool has_all_headers, is_stream, is_sinking, is_restarted;
   struct ql_err *failure; // set in a callback that stops the transfer
 };
 

@@ -14,6 +14,7 @@
 struct watch {
   uv_poll_t poll;
   curl_socket_t fd;
+  int events;
   struct ql_http *http;
 };
 
@@ -107,7 +108,13 @@ static void take_finished(struct ql_http *http) {
 static void on_ready(uv_poll_t *poll, int status, int events) {
   struct watch *watch = poll->data;
   struct ql_http *http = watch->http;
-  int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+  // An error has stopped the watch. What came before it is still to be read, and the read after that says
+  // what it was, where CURL_CSELECT_ERR would lose both.
+  if (status < 0) {
+    events = watch->events;
+    uv_poll_start(poll, events, on_ready);
+  }
+  int flags = 0;
   if (events & UV_READABLE)
     flags |= CURL_CSELECT_IN;
   if (events & UV_WRITABLE)
@@ -140,8 +147,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *kn
     watch->poll.data = watch;
     curl_multi_assign(http->multi, fd, watch);
   }
-  int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-  return uv_poll_start(&watch->poll, events, on_ready) == 0 ? 0 : -1;
+  watch->events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+  return uv_poll_start(&watch->poll, watch->events, on_ready) == 0 ? 0 : -1;
 }
 
 static void time_out(struct ql_http *http) {

@@ -93,7 +93,9 @@ static void say_cut(struct ql_err *err, const struct ql_http_job *job) {
   curl_off_t want = -1;
   curl_easy_getinfo(job->slot->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &want);
   uint64_t got = job->is_sinking ? job->sink.at : job->reply->body.len;
-  if (!job->reply->marks.first_byte_ns && job->reply->headers.len == 0)
+  if (!job->has_all_headers && job->reply->marks.last_byte_ns)
+    ql_fail(err, QL_E_PROTOCOL, "%s: the answer ended inside its headers", job->where);
+  else if (!job->has_all_headers)
     ql_fail(err, QL_E_PROTOCOL, "%s: the server closed the connection without an answer", job->where);
   else if (want > 0 && !job->is_sinking)
     ql_fail(err, QL_E_PROTOCOL, "%s: the body ended early: want %lld bytes, got %llu", job->where, (long long)want,

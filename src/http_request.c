@@ -181,6 +181,7 @@ struct ql_http_job *ql_http_job_new(const struct ql_http_request *request, struc
   }
   copy_strings(job);
   job->reply = ql_calloc(1, sizeof *job->reply);
+  job->reply->wants_events = request->sse;
   ql_buf_init(&job->reply->body, job->request.max_body_bytes);
   return job;
 }

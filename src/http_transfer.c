@@ -89,9 +89,12 @@ static int on_connected(void *arg, char *to_ip, char *from_ip, int to_port, int 
 static size_t on_header(char *line, size_t size, size_t count, void *arg) {
   struct ql_http_job *job = arg;
   size_t len = size * count;
-  if (len >= 5 && memcmp(line, "HTTP/", 5) == 0)
+  if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
     ql_buf_clear(&job->reply->headers); // a redirect's or a 1xx's go before
-  else if (!ql_http_headers_add(&job->reply->headers, line, len)) {
+    job->has_all_headers = false;
+  } else if (len && (line[0] == '\r' || line[0] == '\n')) {
+    job->has_all_headers = true;
+  } else if (!ql_http_headers_add(&job->reply->headers, line, len)) {
     ql_fail(failure_of(job), QL_E_LIMIT, "%s: want at most %d bytes of headers, got more", job->where,
             QL_HTTP_MAX_HEADER_BYTES);
     return 0;
@@ -321,6 +324,7 @@ static void restart(struct ql_http *http, struct ql_http_job *job) {
   job->request.resume_from = 0;
   ql_buf_clear(&job->reply->body);
   ql_buf_clear(&job->reply->headers);
+  job->has_all_headers = false;
   job->connected_ns = marks->first_byte_ns = marks->last_byte_ns = 0;
   curl_easy_setopt(job->slot->easy, CURLOPT_RANGE, NULL);
   curl_multi_add_handle(http->multi, job->slot->easy);
@@ -360,6 +364,9 @@ void ql_http_transfer_done(struct ql_http *http, struct ql_http_job *job, CURLco
   reply->status = status >= 200 ? (int)status : 0;
   if (connections > 0)
     reply->marks.connect_ns = job->connected_ns;
+  // Curl takes an answer that ends inside its headers for one without a body.
+  if (code == CURLE_OK && !job->has_all_headers)
+    code = CURLE_PARTIAL_FILE;
   if (job->failure) {
     reply->error = job->failure;
     job->failure = NULL;

@@ -11,7 +11,7 @@ return q.dataset {
   licence = "CC-BY-4.0",
   source = { -- upstream publishes no checksum
     test = { file = "zh/cmath/cmath_dev.jsonl", rows = 600,
-      url = "https://raw.githubusercontent.com/XiaoMi/cmath/main/CMATH/cmath_dev.jsonl" },
+      url = "https://raw.githubusercontent.com/XiaoMi/cmath/HEAD/datasets/cmath_dev.jsonl" },
   },
   modes = { "generate" },
   scorers = { "number" },

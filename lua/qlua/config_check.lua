@@ -62,19 +62,30 @@ end
 
 local function has_cjk(text) return text:find("[\xE3-\xE9][\x80-\xBF][\x80-\xBF]") ~= nil end
 
+-- Both sides of every " / " in a text.
+local function slashes(text)
+  local sides, from = {}, 1
+  while true do
+    local first, last = text:find("%s+/%s+", from)
+    if not first then return sides end
+    sides[#sides + 1] = { text:sub(1, first - 1), text:sub(last + 1) }
+    from = last + 1
+  end
+end
+
 --- Split "English / 中文" into its two languages; a text in one language serves for both.
--- The slash that divides is the one with Chinese on one side only; "FP16/BF16" has no spaces and never divides.
+-- The slash that divides is the one beside which Chinese begins or ends: "FP16/BF16" has no spaces and never divides,
+-- and either side may hold slashes of its own.
 -- @tparam string text
 -- @treturn table `{ en, zh }`
 function check.split_languages(text)
-  local from = 1
-  while true do
-    local first, last = text:find("%s+/%s+", from)
-    if not first then break end
-    local left, right = text:sub(1, first - 1), text:sub(last + 1)
+  local sides = slashes(text)
+  for i = #sides, 1, -1 do
+    local left, right = sides[i][1], sides[i][2]
     if has_cjk(right) and not has_cjk(left) then return { en = left, zh = right } end
-    if has_cjk(left) and not has_cjk(right) then return { en = right, zh = left } end
-    from = last + 1
+  end
+  for _, side in ipairs(sides) do
+    if has_cjk(side[1]) and not has_cjk(side[2]) then return { en = side[2], zh = side[1] } end
   end
   return { en = text, zh = text }
 end

@@ -42,6 +42,13 @@ local function flow(value)
   return "{ " .. table.concat(parts, ", ") .. " }"
 end
 
+-- In a dict whose elements may be null, false stands for null.
+local function flow_with_nulls(dict)
+  local out = {}
+  for key, value in pairs(dict) do out[key] = value == false and check.UNSET or value end
+  return flow(out)
+end
+
 local function pad(line)
   local is_there, width = pcall(function() return require("qlua.core.text").width(line) end)
   local columns = is_there and width or utf8.len(line) or #line
@@ -60,6 +67,7 @@ local function value_text(field, value)
   if type(value) == "table" and next(value) == nil and value ~= check.UNSET then
     return field.type == "list" and "[]" or "{}"
   end
+  if field.type == "dict" and field.of.null then return flow_with_nulls(value) end
   return flow(value)
 end
 

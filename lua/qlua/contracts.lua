@@ -3,6 +3,7 @@
 -- One table of descriptors feeds the check at load and the documentation of fields. An error says file, script, field and
 -- what was wanted, before the first request leaves.
 
+local locale = require "qlua.locale"
 local nearest = require "qlua.nearest"
 
 local contracts = {}
@@ -62,7 +63,7 @@ local fields = {
   },
   report = {
     name = { "string", required = true }, summary = { "pair", required = true }, extension = { "string" },
-    layout = { "function", required = true }, notes = { "text" },
+    layout = { "function", required = true }, format = { "string" }, say = { "table" }, notes = { "text" },
   },
   suite = {
     name = { "string", required = true }, summary = { "pair" }, config = { "string" }, datasets = { "any", required = true },
@@ -89,6 +90,11 @@ end
 
 -- Rules that join fields.
 local rules = {
+  -- Every text of a layout has both languages before the first page is set, not when a reader finds the hole.
+  report = function(script)
+    local ok, err = locale.check(script.say or {}, "say")
+    if not ok then return err.text:match "^(.-): (.*)$" end
+  end,
   dataset = function(script)
     if not (script.prompt or script.converse or (script.question and script.answer)) then
       return "prompt", "is missing (want a function; or converse; or question and answer)"

@@ -1,26 +1,24 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Examples: a script's `examples` are its test. Runs them and says which do not hold.
 -- A dataset's example is `{ row, reply, score | outcome }`: the row goes through `sample`, the reply through the first
--- scorer (or the one it names as `scorer`). A scorer's is `{ text | response, target, … , score | outcome }`: what is not
+-- scorer that fits (or the one it names as `scorer`). A scorer's is `{ text | response, target, … , score | outcome }`: what is not
 -- about the response is the sample. Both may say `answer`, the value that must have been extracted.
 
-local judge = require "qlua.judge"
+local evaluate = require "qlua.evaluate"
 
 local examples = {}
 
 -- What an example expects of its judgement; nil when it holds.
-local function mismatch(example, score, answer)
-  if example.outcome and example.outcome ~= score.outcome then
-    return ("want outcome %s, got %s"):format(example.outcome, score.outcome)
+local function mismatch(example, judged)
+  if judged.error_text then return judged.error_text end
+  if example.outcome and example.outcome ~= judged.outcome then
+    return ("want outcome %s, got %s"):format(example.outcome, judged.outcome)
   end
-  if example.score and math.abs(example.score - score.value) > 1e-9 then
-    return ("want score %s, got %s (%s)"):format(example.score, score.value, score.outcome)
+  if example.score and (not judged.score or math.abs(example.score - judged.score) > 1e-9) then
+    return ("want score %s, got %s (%s)"):format(example.score, judged.score, judged.outcome)
   end
-  if example.answer ~= nil then
-    local got = answer and answer.value
-    if got ~= example.answer then
-      return ("want answer %s, got %s"):format(tostring(example.answer), tostring(got))
-    end
+  if example.answer ~= nil and judged.value ~= tostring(example.answer) then
+    return ("want answer %s, got %s"):format(tostring(example.answer), tostring(judged.value))
   end
 end
 
@@ -61,14 +59,29 @@ local function scorer_sample(example)
   return sample
 end
 
+-- The first scorer that fits the way in which the example's response was asked for.
+local function load_fitting(script, example, load_scorer)
+  if example.scorer then return load_scorer(example.scorer) end
+  local mode = example.labels and "letter" or type(example.choices) == "table" and "loglikelihood" or "generate"
+  local first, err
+  for _, name in ipairs(script.scorers) do
+    local scorer
+    scorer, err = load_scorer(name)
+    if not scorer then return nil, err end
+    if evaluate.for_mode({ scorer }, mode)[1] then return scorer end
+    first = first or scorer
+  end
+  return first
+end
+
 local function expects(example)
   return example.score ~= nil or example.outcome ~= nil or example.answer ~= nil
 end
 
 local function try(fn, ...)
-  local is_done, a, b = pcall(fn, ...)
-  if is_done then return a, b end
-  return nil, type(a) == "table" and a.text or tostring(a)
+  local is_done, result = pcall(fn, ...)
+  if is_done then return result end
+  return nil, type(result) == "table" and result.text or tostring(result)
 end
 
 -- One example; returns nil when it holds, else what does not.
@@ -77,16 +90,16 @@ local function run_one(script, kind, example, load_scorer)
   if kind == "dataset" and type(example.row) ~= "table" then return "has no row" end
   local scorer, sample, err = script
   if kind == "dataset" then
-    scorer, err = load_scorer(example.scorer or script.scorers[1])
+    scorer, err = load_fitting(script, example, load_scorer)
     if not scorer then return err.text end
     sample, err = try(dataset_sample, script, example)
     if not sample then return err end
   else
     sample = scorer_sample(example)
   end
-  local score, answer = try(judge.response, scorer, response_of(example), sample)
-  if not score then return answer end
-  return mismatch(example, score, answer)
+  local judged
+  judged, err = try(evaluate.response, { scorer }, response_of(example), sample)
+  return err or mismatch(example, judged)
 end
 
 --- Run all examples of a script.

@@ -47,7 +47,7 @@ local function run_command(command, argv)
     return 0
   end
   if opts.lua then require("qlua.registry").configure { lua_dir = opts.lua } end
-  return command.run(opts, given)
+  return command.run(opts, given, argv)
 end
 
 -- `qlua --version`, `qlua -h` and `qlua` alone are what everybody tries first.

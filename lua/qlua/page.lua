@@ -11,6 +11,7 @@
 -- A value is a string or a number (data), a pair (data in both languages), or `page:mono(data)`.
 local format = require "qlua.page.format"
 local locale = require "qlua.locale"
+local outcomes = require "qlua.outcomes"
 
 local page = {}
 page.__index = page
@@ -88,20 +89,20 @@ end
 -- @tparam[opt] string language for highlighting
 function page:code(code, language) add(self, self.writer:code(code, language)) end
 
-local function cell(self, value)
+local function cell(self, value, is_title)
   if value == nil then value = format.MISSING end
   if type(value) == "number" then value = tostring(value) end
   if type(value) == "string" then
     return value == format.MISSING and self.writer:missing(value) or self.writer:escape(value)
   end
   if value.mono then return self.writer:mono(value.mono, true) end
-  return self.writer:escape(self.writer:both(value, self.language))
+  return self.writer:escape(self.writer:both(value, self.language, is_title))
 end
 
 local function finished_table(self, set)
   local columns, rows = {}, {}
   for i, column in ipairs(set.columns) do
-    columns[i] = { title = cell(self, column.title), align = column.align, flex = column.flex }
+    columns[i] = { title = cell(self, column.title, true), align = column.align, flex = column.flex }
   end
   for i, row in ipairs(set.rows) do
     rows[i] = { rule = row.rule }
@@ -120,21 +121,17 @@ function page:table(...)
 end
 
 --- Data to be set in a fixed-width font: names, checksums, commands.
-function page:mono(data) return { mono = data } end
+function page.mono(_, data) return { mono = data } end
 
 --- The page as text.
 function page:render() return table.concat(self.parts, "\n") end
 
+--- The closed list of outcomes, in order: `{ { name, class, title = say }, … }`.
+function page.outcomes(_) return outcomes.list end
+
 --- page:percent(share), page:interval(share, bounds), page:count(n), page:seconds(s), …: `qlua.page.format`
 for name, fn in pairs(format) do
   if type(fn) == "function" then page[name] = function(_, ...) return fn(...) end end
-end
-
---- Check a report script's own texts, as the registry does on load: every leaf of `report.say` has both sides.
--- @treturn boolean|nil true, or nil and an error
-function page.check(report, file_name)
-  if report.say == nil then return true end
-  return locale.check(report.say, ("%s: report '%s': say"):format(file_name, tostring(report.name)))
 end
 
 --- Let a report's layout write a Summary onto a new page.

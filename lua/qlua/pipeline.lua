@@ -11,6 +11,7 @@ local guard = require "qlua.core.guard"
 local hash = require "qlua.core.hash"
 local json = require "qlua.core.json"
 local outcomes = require "qlua.outcomes"
+local prompts = require "qlua.prompts"
 local sandbox = require "qlua.sandbox"
 
 local pipeline = {}
@@ -42,7 +43,7 @@ local function cut_at_stops(text, stops)
 end
 
 local function prompt_body(prompt)
-  return prompt.messages and json.encode(prompt.messages) or prompt.text
+  return prompt.text or json.encode(json.array(prompt.messages))
 end
 
 local function sampling_for(job, prompt)
@@ -136,7 +137,7 @@ end
 -- is the text to be scored; nothing means the last reply.
 local function converse(job, sample)
   local co = coroutine.create(function(...) return job.script.converse(...) end)
-  local responses, prompts = {}, {}
+  local responses, asked = {}, {}
   local function ask(messages) return coroutine.yield(messages) end
   local args = { sample, ask, job.args or {} }
   while true do
@@ -146,19 +147,19 @@ local function converse(job, sample)
       if #responses == 0 then return nil, { outcome = "script_error", text = job.script.path .. ": converse asked nothing" } end
       local response = joined(responses)
       if type(value) == "string" then response.text = value end
-      return response, nil, hash.sha256(table.concat(prompts, "\n"))
+      return response, nil, hash.sha256(table.concat(asked, "\n"))
     end
     local messages = as_messages(value)
     if type(messages) ~= "table" then
       return nil, { outcome = "script_error", text = ("%s: converse: ask wants messages or a text, got %s"):format(
         job.script.path, type(value)) }
     end
-    local prompt = { messages = messages, stop = value.stop, max_tokens = type(value) == "table" and value.max_tokens or nil }
-    if type(value) ~= "table" or not value.messages then prompt.stop = nil end
+    local options = type(value) == "table" and value.messages and value or {}
+    local prompt = { messages = messages, stop = options.stop, max_tokens = options.max_tokens }
     local body = prompt_body(prompt)
-    local sha = hash.sha256(body)
+    local sha = prompts.sha256(prompt)
     job.store:put_prompt(sha, body)
-    prompts[#prompts + 1] = sha
+    asked[#asked + 1] = sha
     local response, err = askers.generate(job, sample, prompt, sha, { turn = #responses })
     if not response then return nil, err end
     responses[#responses + 1] = response
@@ -199,36 +200,39 @@ local function ask_sample(job, sample, prompt, prompt_sha256)
   return askers[job.mode](job, sample, prompt, prompt_sha256)
 end
 
--- Sample → Prompt; an error of the script is the sample's outcome.
+-- Sample and Prompt of a number. A row or a script that fails costs this sample: it is stored with its cause.
 local function prepare(job, index)
-  local ok, sample = pcall(job.task.sample, job.task, index)
-  if not ok then error(sample, 0) end -- a row that cannot be a sample is bad data, not a bad answer: it stops the run
+  local sample, err = job.task:sample(index)
+  if not sample then
+    sample = { id = ("%s/%s/%d"):format(job.dataset.name, job.task.split, index), index = index, row_sha256 = "" }
+  end
   local prompt, prompt_sha256
-  if not job.script.converse then
-    ok, prompt = pcall(job.task.prompt, job.task, index)
-    if not ok then return sample, nil, nil, type(prompt) == "table" and prompt.text or tostring(prompt) end
-    local body = prompt_body(prompt)
-    prompt_sha256 = hash.sha256(body)
-    job.store:put_prompt(prompt_sha256, body)
+  if not err and not job.script.converse then
+    prompt, err = job.task:prompt(index)
+    if prompt then
+      prompt_sha256 = prompts.sha256(prompt)
+      job.store:put_prompt(prompt_sha256, prompt_body(prompt))
+      err = nil -- the sample is the second value of a prompt that was made
+    end
   end
   job.store:put_sample(job.dataset.name, sample, prompt_sha256)
-  return sample, prompt, prompt_sha256
+  return sample, prompt, prompt_sha256, err
 end
 
 local function run_sample(job, index)
-  local sample, prompt, prompt_sha256, script_error = prepare(job, index)
+  local sample, prompt, prompt_sha256, prepare_err = prepare(job, index)
   local identity = identity_of(job, sample, prompt_sha256)
   local known = job.store:find_answer(identity, job.variant.name, job.dataset.name, sample.id, job.repeat_index)
   if known and outcomes.class(known.outcome) ~= "error" then return known end
   local row = answer_row(job, sample, identity)
   local response, err
-  if script_error then
-    err = { outcome = "script_error", text = script_error }
+  if prepare_err then
+    err = { outcome = "script_error", text = prepare_err.text }
   else
     response, err = ask_sample(job, sample, prompt, prompt_sha256)
   end
   if response then
-    add_response(row, response, job.wall_offset_ns)
+    add_response(row, response, job.wall_offset_of(response.sent.session))
     add_judgement(row, evaluate.response(job.scorers, response, sample))
     row.is_new = not response.sent.replayed
   elseif err.kind == "cancelled" then
@@ -276,7 +280,7 @@ end
 
 --- Ask all questions of a dataset.
 -- @tparam table job task, script, dataset, variant, mode, endpoint, model, sampling, stream, scorers, sender, store,
---   repeat_index, concurrency, wall_offset_ns, on_progress(tally), is_stopped(), args, extra_body
+--   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body
 -- @treturn table tally { total, done, asked, correct, errors, tokens, stop = err or nil }
 function pipeline.ask(job)
   local size = job.task:size()

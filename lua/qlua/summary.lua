@@ -33,7 +33,7 @@ local function collect(rows, run)
   for _, variant in ipairs(run.variants) do state.cells[variant.name] = {} end
   for _, dataset in ipairs(run.datasets) do
     state.datasets[dataset.name] = { slots = {}, num_slots = 0, questions = {}, num_questions = 0, repeats = 1,
-      can_be_cut = (dataset.mode or "generate") == "generate" }
+      has_text = (dataset.mode or "generate") == "generate" }
   end
   for row in rows do
     local cells, known = state.cells[row.variant], state.datasets[row.dataset]
@@ -52,7 +52,7 @@ local function collect(rows, run)
       known.slots[key], known.num_slots = slot, slot
     end
     cells[row.dataset] = cells[row.dataset] or cell.new()
-    cells[row.dataset]:add(row, slot, known.can_be_cut)
+    cells[row.dataset]:add(row, slot, known.has_text)
   end
   return state
 end
@@ -115,7 +115,7 @@ local function add_accuracy(result, one, repeats)
   if one.is_graded then result.mean_score = one.judged_score / answered end
 end
 
-local function add_speed(result, one)
+local function add_speed(result, one, has_text)
   result.latency_seconds = measure.distribution(one.latency)
   result.ttft_seconds = measure.distribution(one.ttft)
   result.tpot_seconds = measure.distribution(one.tpot)
@@ -127,7 +127,8 @@ local function add_speed(result, one)
   if not seconds then return end
   result.window_seconds, result.window_stretches = seconds, stretches
   result.questions_per_second = #one.starts / seconds
-  if #one.completion > 0 then result.tokens_per_second = measure.sum(one.completion) / seconds end
+  -- One forced token per choice is no throughput of tokens.
+  if has_text and #one.completion > 0 then result.tokens_per_second = measure.sum(one.completion) / seconds end
 end
 
 local function cell_result(one, dataset, known, max_error_rate)
@@ -138,7 +139,7 @@ local function cell_result(one, dataset, known, max_error_rate)
   result.num_expected = expected
   result.incomplete = result.num_total < expected
   result.usable = not result.incomplete and result.num_answered > 0 and result.error_rate <= max_error_rate
-  if known.can_be_cut then
+  if known.has_text then
     local whole = result.num_answered - one.cut
     result.truncated = { count = one.cut, share = result.num_answered > 0 and one.cut / result.num_answered or nil,
       accuracy_without = whole > 0 and (result.num_correct - one.cut_correct) / whole or nil }
@@ -149,7 +150,7 @@ local function cell_result(one, dataset, known, max_error_rate)
     result.micro_average = result.accuracy
     result.headline_average = dataset.group_average or "micro"
   end
-  add_speed(result, one)
+  add_speed(result, one, known.has_text)
   return result
 end
 
@@ -226,8 +227,8 @@ end
 -- @tparam function rows an iterator over answer rows: `{ variant, dataset, sample, repeat_index, group, outcome, score,
 -- scores = { scorer → { outcome, score, value } }, value, finish, prompt_tokens, completion_tokens, count_source,
 -- latency_ns, ttft_ns, gaps, start_ns, end_ns, tries, text_sha256, prompt_sha256 }`; in any order, none held on to
--- @tparam table run `{ id, simulated, started_at, finished_at, model, variants, datasets, config, manifest, baseline }`;
--- a dataset's `expected` says how many answers (questions times repeats) a complete run has
+-- @tparam table run `{ id, simulated, started_at, finished_at, model, variants, datasets, config, manifest,
+-- baseline }`; a dataset's `expected` says how many answers (questions times repeats) a complete run has
 -- @treturn table the Summary
 -- @raise for a row of an unknown variant, dataset or outcome, and for one that comes twice
 function summary.build(rows, run)

@@ -76,20 +76,24 @@ end
 --- A table for a terminal.
 -- @tparam {table,…} columns
 -- @tparam {{string,…},…} rows a row `{ rule = true }` is a line across
--- @tparam table options `width` columns at hand, `ascii` true for a terminal that draws only ASCII
--- @treturn string|nil lines, or nil when the table does not fit even with its flex columns cut
+-- @tparam table options `width` columns at hand, `ascii` true for a terminal that draws only ASCII, `uncut` true
+-- to leave flex columns whole
+-- @treturn string|nil lines, or nil when the table does not fit
 function tables.terminal(columns, rows, options)
   local body = {}
   for _, row in ipairs(rows) do if not row.rule then body[#body + 1] = row end end
   local widths, total = tables.widths(columns, body), 2 * (#columns - 1)
   for _, width in ipairs(widths) do total = total + width end
-  if options.width and shrink(columns, widths, total - options.width) > 0 then return nil end
+  local excess = options.width and total - options.width or 0
+  if excess > 0 and (options.uncut or shrink(columns, widths, excess) > 0) then return nil end
   local mark = options.ascii and "..." or "…"
   local lines, across = {}, 2 * (#columns - 1)
   for _, width in ipairs(widths) do across = across + width end
   local function line(cells)
     local padded = {}
-    for i, column in ipairs(columns) do padded[i] = pad(tables.cut(cells[i], widths[i], mark), widths[i], column.align) end
+    for i, column in ipairs(columns) do
+      padded[i] = pad(tables.cut(cells[i], widths[i], mark), widths[i], column.align)
+    end
     lines[#lines + 1] = table.concat(padded, "  "):gsub(" +$", "") .. "\n"
   end
   local rule = (options.ascii and "-" or "─"):rep(across) .. "\n"

@@ -304,7 +304,10 @@ end
 -- @treturn[2] table err of kind data, script or limit that names file and line
 function Task:sample(i)
   local entry = entry_at(self, i)
-  return entry.sample or make_sample(self, entry, self.split)
+  if entry.sample then
+    return entry.sample
+  end
+  return make_sample(self, entry, self.split)
 end
 
 --- Where the i-th sample's row stands: `path:line`.

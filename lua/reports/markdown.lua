@@ -9,82 +9,126 @@ local q = require "qlua"
 local say = {
   title = { en = "Evaluation report {id}", zh = "评测报告 {id}" },
   simulated = {
-    en = "**All answers in this report are simulated.** They come from `qlua sim`, not from a model; no figure here says anything about {model}.",
+    en = "**All answers in this report are simulated.** They come from `qlua sim`, not from a model; no figure "
+      .. "here says anything about {model}.",
     zh = "**本报告中的回复全部由模拟产生**，出自 `qlua sim` 而非真实模型；任何数字都不能说明 {model} 的表现。",
   },
-  facts = { en = "Model {model} · baseline {baseline} · {variants} variants · {datasets} datasets · started {started}",
+  facts = {
+    en = "Model {model} · baseline {baseline} · {variants} variants · {datasets} datasets · started {started}",
     zh = "模型 {model} · 基线 {baseline} · 变体 {variants} 个 · 数据集 {datasets} 个 · 开始于 {started}" },
   no_verdict = {
-    en = "**No verdict is given.** The figures below describe this run. Whether a variant may ship needs a test of the paired difference against a margin fixed beforehand, and a rerun of the baseline as a control; neither is part of this report yet.",
-    zh = "**本报告不给出结论。** 下列数字只描述本次运行。某个变体能否上线，须将配对差异与事先确定的界值作检验，并以基线重跑作对照；这两项目前尚未包含在报告中。",
+    en = "**No verdict is given.** The figures of this report describe one run. Whether a variant may ship "
+      .. "needs a test of the paired difference against a margin fixed beforehand, and a rerun of the baseline "
+      .. "as a control; neither is part of this report yet.",
+    zh = "**本报告不给出结论。** 文中数字只描述这一次运行。某个变体能否上线，须将配对差异与事先确定的界值作检验，并以基线重跑作对照；这两项目前尚未包含在报告中。",
   },
-  unusable = { en = "The result of {variant} on {dataset} is not usable: {why}.", zh = "{variant} 在 {dataset} 上的结果不可用：{why}。" },
+  unusable = {
+    en = "† The result of {variant} on {dataset} is not usable: {why}.",
+    zh = "† {variant} 在 {dataset} 上的结果不可用：{why}。",
+  },
   absent = { en = "{variant} has no answers on {dataset}.", zh = "{variant} 在 {dataset} 上没有任何回复。" },
 
   accuracy = {
     heading = { en = "Accuracy", zh = "准确率" },
-    text = { en = "Correct answers with the 95 % interval of each figure on its own (Wilson). Unusable answers count as wrong, errors are left out. Two intervals that overlap do not show that two variants are equal.",
-      zh = "正确回答所占比例，方括号内为各自的 95% 置信区间（Wilson）。无效答案按错误计，出错的请求不计入。两个区间重叠，并不说明两个变体相同。" },
-    macro = { en = "The headline of {dataset} is the mean over its groups (macro average); it is shown without an interval.",
+    text = {
+      en = "Correct answers with the 95 % interval of each figure on its own (Wilson). Unusable answers count "
+        .. "as wrong, errors are left out. Two intervals that overlap do not show that two variants are equal.",
+      zh = "正确回答所占比例，方括号内为各自的 95 % 置信区间（Wilson）。无效答案按错误计，出错的请求不计入。两个区间重叠，并不说明两个变体相同。" },
+    macro = {
+      en = "The headline of {dataset} is the mean over its groups (macro average); it is shown without an "
+        .. "interval.",
       zh = "{dataset} 以各组准确率的均值（宏平均）为准，不附区间。" },
     repeats = { en = "{dataset} was asked {repeats} times; the interval counts each question once.",
       zh = "{dataset} 每题询问 {repeats} 次；计算区间时每题只计一次。" },
   },
   difference = {
     heading = { en = "Difference to the baseline", zh = "与基线的差异" },
-    text = { en = "Question by question against {baseline}, on the questions both answered. A flip is a question that changes between right and wrong: the difference is the net of the flips, the flips are how much the behaviour changes. Differences carry no interval yet.",
+    text = {
+      en = "Question by question against {baseline}, on the questions both answered. A flip is a question that "
+        .. "changes between right and wrong: the difference is the net of the flips, the flips are how much the "
+        .. "behaviour changes. Differences carry no interval yet.",
       zh = "与 {baseline} 逐题比较，仅计双方均已作答的题目。同一题由对变错或由错变对称为翻转：差值是翻转相抵后的净结果，翻转率则反映行为改变了多少。差值暂不附置信区间。" },
-    same_prompts = { en = "Prompts were byte-identical on all {compared} pairs compared.", zh = "已比对的 {compared} 对提示词逐字节相同。" },
-    other_prompts = { en = "{variant} on {dataset}: {differ} of {compared} prompts differ from the baseline's. The comparison is not like with like.",
+    same_prompts = {
+      en = "Prompts were byte-identical on all {compared} pairs compared.",
+      zh = "已比对的 {compared} 对提示词逐字节相同。",
+    },
+    other_prompts = {
+      en = "{variant} on {dataset}: {differ} of {compared} prompts differ from the baseline's. The comparison "
+        .. "is not like with like.",
       zh = "{variant} 在 {dataset} 上：{compared} 个提示词中有 {differ} 个与基线不同，比较条件不一致。" },
-    other_tokens = { en = "{variant} on {dataset}: the server counted a different number of prompt tokens on {differ} of {compared} questions. Check chat template and tokenizer.",
-      zh = "{variant} 在 {dataset} 上：{compared} 题中有 {differ} 题的提示词 token 数与基线不同，请检查对话模板与分词器。" },
+    other_tokens = {
+      en = "{variant} on {dataset}: the server counted a different number of prompt tokens on {differ} of "
+        .. "{compared} questions. Check chat template and tokenizer.",
+      zh = "{variant} 在 {dataset} 上：{compared} 题中有 {differ} 题的提示词词元数与基线不同，请检查对话模板与分词器。" },
   },
   outcomes = {
     heading = { en = "Outcomes", zh = "结果分类" },
-    text = { en = "What became of every question. Only kinds that occurred are listed. Errors are not the model's fault and are never counted as wrong; above {limit} of errors a result is not usable.",
+    text = {
+      en = "What became of every question. Only kinds that occurred are listed. Errors are not the model's "
+        .. "fault and are never counted as wrong; above {limit} of errors a result is not usable.",
       zh = "每道题的去向，只列出实际出现的类别。出错不归咎于模型，也不按错误计分；出错率超过 {limit} 的结果不可用。" },
-    cut = { en = "Replies cut off by the token limit, and the accuracy of the others. A variant that talks longer loses more of them, so compare the shares first.",
-      zh = "因达到 token 上限而被截断的回复，以及其余回复的准确率。回复偏长的变体截断也更多，应先比较截断比例。" },
+    cut = {
+      en = "Replies cut off by the token limit, and the accuracy of the others. A variant that talks longer "
+        .. "loses more of them, so compare the shares first.",
+      zh = "因达到词元上限而被截断的回复，以及其余回复的准确率。回复偏长的变体截断也更多，应先比较截断比例。" },
   },
   speed = {
-    heading = { en = "Latency and throughput", zh = "延迟与吞吐" },
-    text = { en = "Measured while answering for accuracy, at this run's concurrency: use it to compare variants of this run, not as a load test. Percentiles are exact (type 7); p99 needs {least} answers.",
-      zh = "在本次运行的并发下随准确率评测一并测得，可用于比较本次运行中的各变体，不能代替压力测试。分位数由原始数据精确计算（第 7 型）；少于 {least} 个回复时不给出 p99。" },
-    total = { en = "Total time per question, from sending the request to the last byte.", zh = "每题总耗时，自发出请求至收到最后一个字节。" },
-    first = { en = "Time to the first token (TTFT).", zh = "首个 token 延迟（TTFT）。" },
-    per_token = { en = "Time per output token after the first (TPOT).", zh = "首个 token 之后每个输出 token 的耗时（TPOT）。" },
+    heading = { en = "Latency and throughput", zh = "时延与吞吐" },
+    text = {
+      en = "Measured while answering for accuracy, at this run's concurrency: use it to compare variants of "
+        .. "this run, not as a load test. Percentiles are exact (linear interpolation, type 7); p99 needs {least} answers.",
+      zh = "在本次运行的并发下随准确率评测一并测得，可用于比较本次运行中的各变体，不能代替压力测试。分位数由原始数据精确计算（线性插值，type 7）；少于 {least} 个回复时不给出 p99。" },
+    total = {
+      en = "Total time per question, from sending the request to the last byte.",
+      zh = "每题总耗时，自发出请求至收到最后一个字节。",
+    },
+    first = { en = "Time to the first token (TTFT).", zh = "首词元时延（TTFT）。" },
+    per_token = { en = "Time per output token after the first (TPOT).", zh = "首词元之后每个输出词元的耗时（TPOT）。" },
     rates = { en = "Throughput over the wall-clock window of each dataset. Token counts come from: {sources}.",
-      zh = "按各数据集的实际时间窗口计算的吞吐。token 数来源：{sources}。" },
+      zh = "按各数据集的实际时间窗口计算的吞吐。词元数来源：{sources}。" },
   },
   scorers = {
     heading = { en = "Scorers side by side", zh = "评分器对照" },
-    text = { en = "The same replies judged by every scorer; the first of each dataset is the headline. A gap between scorers is a property of the format of the replies, and can be larger than the effect of quantization.",
+    text = {
+      en = "The same replies judged by every scorer; the first of each dataset is the headline. A gap between "
+        .. "scorers is a property of the format of the replies, and can be larger than the effect of "
+        .. "quantization.",
       zh = "同一批回复由各评分器分别评判，每个数据集排在首位者为主评分器。评分器之间的差距源于回复的格式，有时比量化的影响还大。" },
   },
   groups = {
     heading = { en = "{dataset} by group", zh = "{dataset} 分组结果" },
-    text = { en = "Micro average: every question weighs the same. Macro average: every group weighs the same. The headline is the {headline}. Single groups are too small to compare variants by; they are shown as a description.",
+    text = {
+      en = "Micro average: every question weighs the same. Macro average: every group weighs the same. The "
+        .. "headline is the {headline}. Single groups are too small to compare variants by; they are shown as a "
+        .. "description.",
       zh = "微平均：每题权重相同；宏平均：每组权重相同。本报告以{headline}为准。单个分组题量太少，不足以比较变体，仅供参考。" },
     micro = { en = "micro average", zh = "微平均" },
     macro = { en = "macro average", zh = "宏平均" },
   },
   method = {
     heading = { en = "Methodology", zh = "方法说明" },
-    digest = { en = "The prompt digest is a SHA-256 over all prompts of a dataset, in order: equal digests mean equal prompts, byte for byte.",
+    digest = {
+      en = "The prompt digest is a SHA-256 over all prompts of a dataset, in order: equal digests mean equal "
+        .. "prompts, byte for byte.",
       zh = "提示词摘要是数据集全部提示词按顺序计算的 SHA-256：摘要相同即提示词逐字节相同。" },
     sampling = { en = "Sampling on {dataset}: {parameters}.", zh = "{dataset} 的采样参数：{parameters}。" },
-    invalid = { en = "An answer that cannot be extracted counts as wrong and makes the invalid rate; it is not guessed.",
+    invalid = {
+      en = "An answer that cannot be extracted counts as wrong and makes the invalid rate; it is not guessed.",
       zh = "无法提取的答案按错误计，并计入无效率，不作猜测。" },
-    errors = { en = "Failed requests are retried where that makes sense; what fails for good is reported as an error.",
+    errors = {
+      en = "Failed requests are retried where that makes sense; what fails for good is reported as an error.",
       zh = "请求失败时酌情重试；最终仍失败的作为出错单独报告。" },
-    unmeasured = { en = "Not measured in this report: GPU memory, energy, cost, the noise between two runs of the baseline, and the measuring program's own timing error.",
+    unmeasured = {
+      en = "Not measured in this report: GPU memory, energy, cost, the noise between two runs of the baseline, "
+        .. "and the measuring program's own timing error.",
       zh = "本报告未测量：显存、能耗、成本、基线两次运行之间的波动，以及测量程序自身的计时误差。" },
   },
   reproduce = {
     heading = { en = "How to reproduce", zh = "如何复现" },
     command = { en = "Command:", zh = "命令：" },
-    files = { en = "Data files and scripts by checksum:", zh = "数据文件与脚本的校验值：" },
+    files = { en = "Data files and scripts by checksum (first 12 digits; in full in `manifest.json`):",
+      zh = "数据文件与脚本的校验值（前 12 位；完整值见 `manifest.json`）：" },
+    many = { en = "{dataset}: {n} files", zh = "{dataset}：{n} 个文件" },
     versions = { en = "Versions: {versions}.", zh = "版本：{versions}。" },
     host = { en = "Machine: {host}.", zh = "机器：{host}。" },
   },
@@ -95,20 +139,24 @@ local say = {
   },
   column = {
     variant = { en = "Variant", zh = "变体" }, dataset = { en = "Dataset", zh = "数据集" },
+    model = { en = "Model", zh = "模型" }, engine = { en = "Engine", zh = "引擎" },
+    quantization = { en = "Quantization", zh = "量化" },
     description = { en = "Description", zh = "说明" }, difference = { en = "Difference (pt)", zh = "差值（百分点）" },
     to_wrong = { en = "Right→wrong", zh = "对→错" }, to_right = { en = "Wrong→right", zh = "错→对" },
     flips = { en = "Flips", zh = "翻转率" }, wrong_changed = { en = "Other wrong answer", zh = "错误答案改变" },
     identical = { en = "Identical texts", zh = "文本一致" }, pairs = { en = "Pairs", zh = "配对数" },
-    questions = { en = "Questions", zh = "题数" }, answers = { en = "Answers", zh = "回复数" },
+    questions = { en = "Questions", zh = "题数" }, asked = { en = "Asked", zh = "提问数" },
+    replies = { en = "Replies", zh = "回复数" },
     invalid_rate = { en = "Invalid rate", zh = "无效率" }, error_rate = { en = "Error rate", zh = "出错率" },
     cut = { en = "Cut off", zh = "截断数" }, cut_share = { en = "Share", zh = "占比" },
     accuracy = { en = "Accuracy", zh = "准确率" }, without = { en = "Without cut-off", zh = "剔除截断后" },
-    tokens_mean = { en = "Tokens, mean", zh = "平均 token 数" }, tokens_median = { en = "Median", zh = "中位数" },
-    mean = { en = "Mean", zh = "均值" }, rate = { en = "Questions/s", zh = "题/秒" },
-    token_rate = { en = "Tokens/s", zh = "token/秒" }, window = { en = "Window", zh = "时长" },
+    tokens_mean = { en = "Tokens, mean", zh = "平均词元数" }, tokens_median = { en = "Median", zh = "中位数" },
+    mean = { en = "Mean", zh = "均值" }, max = { en = "Max", zh = "最大值" }, rate = { en = "Questions/s", zh = "题/秒" },
+    token_rate = { en = "Tokens/s", zh = "词元/秒" }, window = { en = "Window", zh = "时长" },
     retries = { en = "Retries", zh = "重试" }, scorer = { en = "Scorer", zh = "评分器" },
     correct = { en = "Correct", zh = "正确" }, unusable = { en = "Unusable", zh = "无效" },
-    only_here = { en = "Right only here", zh = "仅此判对" }, only_headline = { en = "Right only in headline", zh = "仅主评分器判对" },
+    only_here = { en = "Right only here", zh = "仅此判对" },
+    only_headline = { en = "Right only in headline", zh = "仅主评分器判对" },
     group = { en = "Group", zh = "分组" }, mode = { en = "Mode", zh = "方式" }, shots = { en = "Shots", zh = "示例数" },
     digest = { en = "Prompt digest", zh = "提示词摘要" }, repeats = { en = "Repeats", zh = "重复" },
     file = { en = "File", zh = "文件" }, rows = { en = "Rows", zh = "行数" },
@@ -116,6 +164,7 @@ local say = {
 }
 
 local LEAST_P99 = 100
+local MOST_FILES = 8
 
 local function right(title) return { title = title, align = "right" } end
 local function left(title) return { title = title } end
@@ -158,9 +207,11 @@ local function head(page, summary)
   local rows = {}
   for i, name in ipairs(summary.variant_order) do
     local variant = summary.variants[name]
-    rows[i] = { name, variant.title or variant.description or "" }
+    rows[i] = { name, variant.title or variant.description or "", variant.model, variant.engine, variant.quantization }
   end
-  page:table { columns = { left(say.column.variant), left(say.column.description) }, rows = rows }
+  local c = say.column
+  page:table { columns = { left(c.variant), left(c.description), left(c.model), left(c.engine), left(c.quantization) },
+    rows = rows }
 end
 
 local function why_unusable(page, summary, cell)
@@ -194,6 +245,13 @@ local function caveats(page, summary)
   end
 end
 
+-- A figure that must not be used is marked where it stands, not only in the note below.
+local function headline(page, cell)
+  local figure = cell.headline_average == "macro" and page:percent(cell.macro_average)
+    or page:interval(cell.accuracy, cell.accuracy_interval)
+  return cell.usable and figure or "† " .. figure
+end
+
 local function accuracy(page, summary)
   page:heading(2, say.accuracy.heading)
   page:text(say.accuracy.text)
@@ -206,9 +264,7 @@ local function accuracy(page, summary)
     rows[i] = { variant }
     for j, dataset in ipairs(summary.dataset_order) do
       local cell = cell_of(summary, variant, dataset)
-      local macro = cell and cell.headline_average == "macro"
-      rows[i][j + 1] = cell and (macro and page:percent(cell.macro_average)
-        or page:interval(cell.accuracy, cell.accuracy_interval)) or nil
+      rows[i][j + 1] = cell and headline(page, cell) or nil
     end
   end
   page:table { columns = columns, rows = rows }
@@ -263,8 +319,8 @@ local function outcomes(page, summary)
   each(summary, function(_, _, cell)
     for name, n in pairs(cell.outcomes) do occurred[name] = occurred[name] or n > 0 end
   end)
-  local columns, shown = { left(c.dataset), left(c.variant), right(c.answers) }, {}
-  for _, outcome in ipairs(summary.outcomes) do
+  local columns, shown = { left(c.dataset), left(c.variant), right(c.asked) }, {}
+  for _, outcome in ipairs(page:outcomes()) do
     if occurred[outcome.name] then
       shown[#shown + 1] = outcome.name
       columns[#columns + 1] = right(outcome.title)
@@ -307,8 +363,8 @@ local function distribution(page, summary, field, caption)
   end)
   if #rows == 0 then return end
   page:text(caption)
-  page:table { columns = { left(c.dataset), left(c.variant), right(c.answers), right(c.mean), right "p50", right "p90",
-    right "p95", right "p99", right "max" }, rows = rows }
+  page:table { columns = { left(c.dataset), left(c.variant), right(c.replies), right(c.mean), right "p50", right "p90",
+    right "p95", right "p99", right(c.max) }, rows = rows }
 end
 
 local function speed(page, summary)
@@ -321,7 +377,7 @@ local function speed(page, summary)
   each(summary, function(dataset, variant, cell)
     for name in pairs(cell.count_sources or {}) do sources[name] = true end
     rows[#rows + 1] = { dataset, variant, page:rate(cell.questions_per_second), page:rate(cell.tokens_per_second),
-      page:span(cell.window_seconds), page:count(cell.retries.count) }
+      page:duration(cell.window_seconds), page:count(cell.retries.count) }
   end)
   local names = sorted(sources)
   page:text(say.speed.rates, { sources = page:mono(#names > 0 and table.concat(names, ", ") or "–") })
@@ -339,11 +395,12 @@ local function scorers(page, summary)
     end
     several = several or #names > 1
     for _, name in ipairs(#names > 1 and names or {}) do
-      local one = cell.scorers[name]
+      local one, is_headline = cell.scorers[name], name == facts.headline_scorer
       if one then
         rows[#rows + 1] = { dataset, variant, name, page:count(one.num_correct),
           page:interval(one.accuracy, one.accuracy_interval), page:count(one.num_invalid),
-          page:count(one.only_right_here), page:count(one.only_right_in_headline) }
+          not is_headline and page:count(one.only_right_here) or nil,
+          not is_headline and page:count(one.only_right_in_headline) or nil }
       end
     end
   end)
@@ -407,6 +464,19 @@ local function method(page, summary)
   page:list(items)
 end
 
+local function filled(pair, values)
+  local result = {}
+  for language, text in pairs(pair) do result[language] = text:gsub("{(%w+)}", values) end
+  return result
+end
+
+-- A folder of files (MMLU has 57 for each split) is one row; the manifest lists them.
+local function many_files(page, dataset, files)
+  local rows
+  for _, file in ipairs(files) do rows = file.rows and (rows or 0) + file.rows or rows end
+  return { filled(say.reproduce.many, { dataset = dataset, n = page:count(#files) }), page:count(rows) }
+end
+
 local function reproduce(page, summary)
   local manifest, rows = summary.manifest or {}, {}
   page:heading(2, say.reproduce.heading)
@@ -416,12 +486,17 @@ local function reproduce(page, summary)
     page:code(type(command) == "table" and table.concat(command, " ") or command, "sh")
   end
   for _, dataset in ipairs(summary.dataset_order) do
-    for _, file in ipairs(summary.datasets[dataset].files or {}) do
-      rows[#rows + 1] = { file.file, page:count(file.rows), page:mono(page:digest(file.sha256)) }
+    local files = summary.datasets[dataset].files or {}
+    if #files > MOST_FILES then
+      rows[#rows + 1] = many_files(page, dataset, files)
+    else
+      for _, file in ipairs(files) do
+        rows[#rows + 1] = { page:mono(file.file), page:count(file.rows), page:mono(page:digest(file.sha256)) }
+      end
     end
   end
   for _, script in ipairs(manifest.scripts or {}) do
-    rows[#rows + 1] = { script.file, nil, page:mono(page:digest(script.sha256)) }
+    rows[#rows + 1] = { page:mono(script.file), nil, page:mono(page:digest(script.sha256)) }
   end
   if #rows > 0 then
     page:text(say.reproduce.files)

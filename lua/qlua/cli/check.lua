@@ -12,7 +12,7 @@ local function check_names(kind, names, path, field)
   for _, name in ipairs(names or {}) do
     local script, err = registry.load(kind, name)
     if not script then
-      return nil, { kind = err.kind, text = ("%s: field '%s': %s"):format(path, field, err.text), hint = err.hint }
+      return nil, { kind = err.kind, text = ("%s: %s: %s"):format(path, field, err.text), hint = err.hint }
     end
   end
   return true
@@ -21,15 +21,15 @@ end
 local check_kind = {}
 
 function check_kind.dataset(script, path)
-  return check_names("scorer", script.scorers, path, "scorers")
+  return check_names("scorer", script.scorers, path, ("dataset '%s': field 'scorers'"):format(script.name))
 end
 
 function check_kind.suite(script, path)
   local names = {}
   for i, dataset in ipairs(script.datasets) do names[i] = type(dataset) == "table" and dataset.name or dataset end
-  local is_right, err = check_names("dataset", names, path, "datasets")
+  local is_right, err = check_names("dataset", names, path, ("suite '%s': field 'datasets'"):format(script.name))
   if not is_right then return nil, err end
-  is_right, err = check_names("report", script.reports, path, "reports")
+  is_right, err = check_names("report", script.reports, path, ("suite '%s': field 'reports'"):format(script.name))
   if not is_right then return nil, err end
   if not script.config then return true end
   local resolved

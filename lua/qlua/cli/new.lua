@@ -12,7 +12,7 @@ return q.dataset {
   name    = "@NAME@",
   summary = { en = "What it asks, in English", zh = "中文说明" },
   tags    = { "math" },
-  -- files are looked for in --data DIR and beside this script; columns name the fields of csv and tsv
+  -- looked for beside this file, or in --data DIR; .csv and .tsv may name their columns: columns = { … }
   source  = { test = { file = "@NAME@.jsonl" } },
   modes   = { "generate" },                 -- also "loglikelihood" and "letter", with choices
   scorers = { "number" },                   -- the first is the headline; 'qlua list scorers' shows all

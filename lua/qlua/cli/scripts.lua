@@ -24,4 +24,15 @@ function scripts.load(kind, word)
   return registry.load(kind, path or word)
 end
 
+--- The folders to look for data in: `--data`, else for a script given by path its own folder, then the usual ones.
+-- @tparam ?string given `--data DIR`
+-- @tparam string word the script as it was named
+-- @treturn {string,...} for `qlua.tasks`
+function scripts.data_dirs(given, word)
+  local dirs = require("qlua.tasks").data_dirs(given)
+  local path = not given and scripts.path_of(word)
+  if path then return { path:match("^(.*)/"), table.unpack(dirs) } end
+  return dirs
+end
+
 return scripts

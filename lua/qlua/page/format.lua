@@ -68,6 +68,12 @@ function format.span(s)
   return ("%d:%02d"):format(minutes, whole % 60)
 end
 
+--- How long something took: `7.83 s` below a minute, then as a span.
+function format.duration(s)
+  if not s or s < 59.95 then return format.seconds(s) end
+  return format.span(s)
+end
+
 --- A rate in three significant digits: `0.52`, `12.3`, `812`, `1,204`.
 function format.rate(x)
   if not x then return format.MISSING end

@@ -14,15 +14,17 @@ markdown.__index = markdown
 function markdown.new() return setmetatable({}, markdown) end
 
 --- Data as literal text: no markup, no HTML, one line.
-function markdown:escape(s)
+function markdown.escape(_, s)
   s = clean.line(s):gsub("&", "&amp;"):gsub("<", "&lt;"):gsub(">", "&gt;"):gsub("[\\`*%[%]|~]", "\\%0")
   -- An underscore inside a word (`kv_cache`) is literal already; escaping it would only spoil the source.
   s = s:gsub("%f[_]_+%f[^_]", function(run) return (run:gsub("_", "\\_")) end)
-  return (s:gsub("(%w)\\_(%w)", "%1_%2"):gsub("(%w)\\_(%w)", "%1_%2"))
+  s = s:gsub("(%w)\\_(%w)", "%1_%2"):gsub("(%w)\\_(%w)", "%1_%2")
+  -- Brackets around figures cannot become a link while no parenthesis or colon follows.
+  return (s:gsub("\\(%[[%d., -]+)\\(%])%f[%z%s]", "%1%2"))
 end
 
 --- Data as a code span. In a table a bar has to be escaped even there.
-function markdown:mono(s, in_table)
+function markdown.mono(_, s, in_table)
   s = clean.line(s)
   if s == "" then return "" end
   local longest = 0
@@ -34,7 +36,7 @@ function markdown:mono(s, in_table)
 end
 
 --- The text of a value that is not known.
-function markdown:missing(mark) return mark end
+function markdown.missing(_, mark) return mark end
 
 -- A value at the start of a line must not become a heading, a quotation or a list.
 local function block_safe(line)
@@ -42,24 +44,24 @@ local function block_safe(line)
   return line
 end
 
-function markdown:heading(level, texts)
+function markdown.heading(_, level, texts)
   return ("%s %s\n"):format(("#"):rep(level), table.concat(texts, " / "))
 end
 
-function markdown:paragraph(texts)
+function markdown.paragraph(_, texts)
   local blocks = {}
   for i, line in ipairs(texts) do blocks[i] = block_safe(line) .. "\n" end
   return table.concat(blocks, "\n")
 end
 
-function markdown:note(texts)
+function markdown.note(_, texts)
   local blocks = {}
   for i, line in ipairs(texts) do blocks[i] = "> " .. block_safe(line) .. "\n" end
   return table.concat(blocks, ">\n")
 end
 
 --- Items with the languages of one item as paragraphs of it.
-function markdown:list(items)
+function markdown.list(_, items)
   local lines = {}
   for _, texts in ipairs(items) do
     for i, line in ipairs(texts) do
@@ -69,7 +71,7 @@ function markdown:list(items)
   return table.concat(lines)
 end
 
-function markdown:code(s, language)
+function markdown.code(_, s, language)
   s = clean.lines(s)
   local longest = 2
   for run in s:gmatch("`+") do longest = math.max(longest, #run) end
@@ -78,7 +80,7 @@ function markdown:code(s, language)
 end
 
 --- @tparam {table,…} choices tables from wide to narrow; paper is patient, so the first is taken
-function markdown:table(choices)
+function markdown.table(_, choices)
   local first = choices[1]
   local rows = {}
   for _, row in ipairs(first.rows) do if not row.rule then rows[#rows + 1] = row end end
@@ -86,6 +88,6 @@ function markdown:table(choices)
 end
 
 --- How a cell or a title shows two languages at once.
-function markdown:both(value, language) return locale.join(value, language, " ") end
+function markdown.both(_, value, language, is_title) return locale.join(value, language, is_title and " " or " / ") end
 
 return markdown

@@ -18,8 +18,8 @@ function terminal.new(options)
   return setmetatable({ width = options.width or 80, ascii = options.ascii, color = options.color }, terminal)
 end
 
-function terminal:escape(s) return clean.line(s) end
-function terminal:mono(s) return clean.line(s) end
+function terminal.escape(_, s) return clean.line(s) end
+function terminal.mono(_, s) return clean.line(s) end
 function terminal:missing(mark) return self.ascii and "-" or mark end
 
 -- Pieces that may stand on a line of their own: words with the space after them, single wide characters.
@@ -98,15 +98,18 @@ function terminal:list(items)
   return table.concat(blocks)
 end
 
-function terminal:code(s) return clean.lines(s):gsub("[^\n]+", "  %0") .. "\n" end
+function terminal.code(_, s) return clean.lines(s):gsub("[^\n]+", "  %0") .. "\n" end
 
---- @tparam {table,…} choices tables from wide to narrow; the first that fits is taken
+--- @tparam {table,…} choices tables from wide to narrow; the first that fits uncut is taken, else the last, cut
 function terminal:table(choices)
+  local options = { width = self.width, ascii = self.ascii, uncut = true }
   for _, choice in ipairs(choices) do
-    local lines = tables.terminal(choice.columns, choice.rows, { width = self.width, ascii = self.ascii })
+    local lines = tables.terminal(choice.columns, choice.rows, options)
     if lines then return lines end
   end
-  return self:records(choices[#choices])
+  options.uncut = false
+  local last = choices[#choices]
+  return tables.terminal(last.columns, last.rows, options) or self:records(last)
 end
 
 -- The last resort for a terminal narrower than every table: a block of `title: cell` lines for each row.
@@ -121,6 +124,7 @@ function terminal:records(set)
   return table.concat(lines)
 end
 
-function terminal:both(value, language) return locale.join(value, language, " ") end
+--- How a cell or a title shows two languages at once.
+function terminal.both(_, value, language) return locale.join(value, language, " ") end
 
 return terminal

@@ -78,8 +78,8 @@ end
 --- Count one answer.
 -- @tparam table row an answer row of the store
 -- @tparam integer slot the question's number in the dataset
--- @tparam boolean can_be_cut whether `finish = "length"` means a cut answer (not where a score is all that is asked for)
-function cell:add(row, slot, can_be_cut)
+-- @tparam boolean has_text whether the reply is a text, so that `finish = "length"` means it was cut
+function cell:add(row, slot, has_text)
   if self.outcome[slot] then
     error(("summary: variant '%s': question '%s' comes twice"):format(row.variant, row.sample), 3)
   end
@@ -99,7 +99,7 @@ function cell:add(row, slot, can_be_cut)
   local score = row.score or (class == "correct" and 1 or 0)
   self.judged_score = self.judged_score + score
   if score > 0 and score < 1 then self.is_graded = true end
-  if can_be_cut and (row.finish == "length" or row.outcome:find("^truncated")) then
+  if has_text and (row.finish == "length" or row.outcome:find("^truncated")) then
     self.cut = self.cut + 1
     if class == "correct" then self.cut_correct = self.cut_correct + 1 end
   end

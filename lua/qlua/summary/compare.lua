@@ -27,9 +27,13 @@ local function tally(baseline, variant, num_slots)
     local a, b = baseline.outcome[slot], variant.outcome[slot]
     if a and b and outcomes.is_answered(a) and outcomes.is_answered(b) then
       t.pairs = t.pairs + 1
-      local kind = KIND[a == "correct"][b == "correct"]
+      -- Two locals, because Lua 5.4.4 compiles `upvalue[a == b]` to a wrong index.
+      local baseline_right, variant_right = a == "correct", b == "correct"
+      local kind = KIND[baseline_right][variant_right]
       t[kind] = t[kind] + 1
-      if kind == "both_wrong" and baseline.value[slot] ~= variant.value[slot] then t.wrong_changed = t.wrong_changed + 1 end
+      if kind == "both_wrong" and baseline.value[slot] ~= variant.value[slot] then
+        t.wrong_changed = t.wrong_changed + 1
+      end
       same("text", slot, "texts_compared", "texts_differ")
       same("prompt_sha256", slot, "prompts_compared", "prompts_differ")
       same("prompt_tokens", slot, "prompt_tokens_compared", "prompt_tokens_differ")
