@@ -270,7 +270,7 @@ local function resolve(root, overrides, suite, file_name)
 end
 
 --- Load a configuration.
--- @tparam ?string path a YAML file; nil for the suite's own
+-- @tparam ?string path a YAML file, by path or name; nil for the suite's own
 -- @tparam ?table overrides from the command line: `set` list of "key=value", `values` list of
 --   `{ path, value, option }`, `variants`, `datasets` names to keep, `limit`
 -- @tparam ?table suite a suite script: `config`, `datasets`, `reports`, and `settings`, a map like the file
@@ -278,13 +278,14 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error; `others` lists further errors of the same file
 function config.load(path, overrides, suite)
-  if not path and suite and suite.config then
-    local err
-    path, err = require("qlua.config_find").find(suite.config, suite.path)
-    if not path then return nil, err end
-  end
-  if not path then return fail("no configuration", "name one with --config FILE", "usage") end
-  local root, err = read_file(path)
+  local wanted, beside = path, nil
+  if not path and suite then wanted, beside = suite.config, suite.path end
+  if not wanted then return fail("no configuration", "name one with --config FILE", "usage") end
+  local err
+  path, err = require("qlua.config_find").find(wanted, beside)
+  if not path then return nil, err end
+  local root
+  root, err = read_file(path)
   if not root then return nil, err end
   if tree.is_null(root) then root = { kind = "map", entries = {}, source = root.source, line = 1, column = 1 } end
   if root.kind ~= "map" then return fail(("%s:1:1: want a map with the key 'model'"):format(path)) end

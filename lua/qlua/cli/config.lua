@@ -20,11 +20,7 @@ local function load(opts, path)
     suite, err = require("qlua.registry").load("suite", opts.suite)
     if not suite then return nil, err end
   end
-  if path or not suite then
-    local err
-    path, err = require("qlua.config_find").find(path or "model_config")
-    if not path then return nil, err end
-  end
+  if not suite then path = path or "model_config" end
   return config.load(path, config.overrides(opts), suite)
 end
 
