@@ -47,11 +47,7 @@ function check.wanted(field)
   elseif kind == "map" or kind == "dict" then words = "a map"
   elseif kind == "list" then words = "a list"
   else words = "a string" end
-<<<<<<< HEAD
-  return field.null == true and words .. ", or null" or words
-=======
   return words
->>>>>>> heads/cli
 end
 
 local function complain(ctx, node, path, text, hint)
