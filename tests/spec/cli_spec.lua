@@ -71,6 +71,14 @@ describe("qlua", function()
     assert.equal(2, qlua({ "--frob" }).code)
   end)
 
+  it("says when its output went nowhere, but not when its reader has left", function()
+    write("s.sh", 'e=$1; "$e" version >/dev/full; echo $?; "$e" help | true; echo ${PIPESTATUS[0]}')
+    local pipe = assert(io.popen(("cd %s && bash s.sh %s 2>&1"):format(quote(folder), quote(exe))))
+    local out = pipe:read "a"
+    pipe:close()
+    assert.equal("standard output: No space left on device\n3\n0\n", out)
+  end)
+
   it("version names the libraries", function()
     local versions = json.decode(qlua { "version", "--json" }.out)
     for name in pairs(sys.versions()) do assert.is_string(versions[name], name) end

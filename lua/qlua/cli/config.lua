@@ -29,7 +29,8 @@ return {
   summary = { en = "show the configuration as a run would see it", zh = "显示运行时实际生效的配置" },
   usage = "qlua config [FILE] [--set KEY=VALUE] [--suite SUITE] [--json]",
   positional = { { name = "FILE",
-    summary = { en = "a configuration, by path or name (default model_config)", zh = "配置文件的路径或名称（默认 model_config）" } } },
+    summary = { en = "a configuration, by path or name (default model_config)",
+      zh = "配置文件的路径或名称（默认 model_config）" } } },
   options = options(),
   details = {
     en = "Every line ends with where its value came from: file:line, default, suite, or the option.",

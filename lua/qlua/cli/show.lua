@@ -56,7 +56,8 @@ local function describe(task, index, scorers, reply)
   local about = {
     dataset = task.name, id = sample.id, index = sample.index, split = sample.split, count = task:size(),
     place = task:place(index), mode = task.mode, shots = task.plan.n, group = sample.group,
-    scorers = task.script.scorers, input = sample.input, target = sample.target, choices = sample.choices, row_sha256 = sample.row_sha256,
+    scorers = task.script.scorers,
+    input = sample.input, target = sample.target, choices = sample.choices, row_sha256 = sample.row_sha256,
   }
   if prompt then
     about.prompt = prompt
@@ -180,16 +181,19 @@ return {
   name = "show",
   summary = { en = "show a dataset's prompt, its hash, and what scorers say", zh = "查看数据集的提示词、哈希值与评分器的判断" },
   usage = "qlua show DATASET [--sample N] [--reply TEXT] [options]",
-  positional = { { name = "DATASET", required = true, summary = { en = "a dataset, by name or path", zh = "数据集的名称或脚本路径" } } },
+  positional = { { name = "DATASET", required = true,
+    summary = { en = "a dataset, by name or path", zh = "数据集的名称或脚本路径" } } },
   options = {
-    { long = "sample", arg = "N", type = "integer", min = 0, summary = { en = "which sample, from 0", zh = "样本序号，从 0 开始" } },
+    { long = "sample", arg = "N", type = "integer", min = 0,
+      summary = { en = "which sample, from 0", zh = "样本序号，从 0 开始" } },
     { long = "reply", arg = "TEXT|@FILE",
       summary = { en = "judge this reply; @- reads standard input", zh = "判断这条回复；@- 表示读标准输入" } },
     { long = "scorer", arg = "NAME", repeated = true,
       summary = { en = "this scorer instead of the dataset's", zh = "改用该评分器" } },
     { long = "mode", arg = "MODE", allowed = { "generate", "loglikelihood", "letter" },
       summary = { en = "way to ask: generate, loglikelihood or letter", zh = "提问方式：generate、loglikelihood 或 letter" } },
-    { long = "shots", arg = "N", type = "integer", min = 0, summary = { en = "number of worked examples", zh = "示例数" } },
+    { long = "shots", arg = "N", type = "integer", min = 0,
+      summary = { en = "number of worked examples", zh = "示例数" } },
     { long = "form", arg = "FORM", allowed = { "text", "turns" },
       summary = { en = "examples in one text, or as turns of a chat", zh = "示例写成一段文本（text）或多轮对话（turns）" } },
     { long = "split", arg = "SPLIT", summary = { en = "another split than the evaluated one", zh = "改用其他数据划分" } },
