@@ -27,7 +27,7 @@ local function reply_text(given)
   return require("qlua.core.file").read(path)
 end
 
-local function load_scorers(script, mode, wanted)
+local function load_scorers(script, wanted)
   local registry = require "qlua.registry"
   local list = {}
   for i, name in ipairs(wanted or script.scorers) do
@@ -35,8 +35,11 @@ local function load_scorers(script, mode, wanted)
     if not scorer then return nil, err end
     list[i] = scorer
   end
-  -- a scorer that was asked for by name is shown whatever the mode
-  return wanted and list or require("qlua.evaluate").for_mode(list, mode)
+  -- a reply is text, whatever the mode; a scorer that was asked for by name is shown in any case
+  local fitting = wanted and list or require("qlua.evaluate").for_mode(list, "generate")
+  if #fitting > 0 then return fitting end
+  return nil, { kind = "usage", text = ("qlua show: --reply: none of the scorers of '%s' (%s) judges text"):format(
+    script.name, table.concat(script.scorers, ", ")), hint = "name one with --scorer; 'qlua list scorers' shows all" }
 end
 
 -- The prompt, or for a dataset of several turns none.
@@ -156,7 +159,9 @@ end
 local function run(opts, given)
   local task, err = open_task(opts, given[1])
   if not task then return nil, err end
-  for _, note in ipairs(task.notes) do io.stderr:write(say.pick(note), "\n") end
+  for _, note in ipairs(task.notes) do
+    if note.kind ~= "sha256" then io.stderr:write("note: ", say.pick(note), "\n") end
+  end
   if opts.digest then return print_digest(task, opts) end
   local index = opts.sample or 0
   if index >= task:size() then
@@ -167,7 +172,7 @@ local function run(opts, given)
   if opts.reply then
     reply, err = reply_text(opts.reply)
     if not reply then return nil, err end
-    scorers, err = load_scorers(task.script, task.mode, opts.scorer)
+    scorers, err = load_scorers(task.script, opts.scorer)
     if not scorers then return nil, err end
   end
   local about
