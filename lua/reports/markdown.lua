@@ -111,7 +111,8 @@ local say = {
       en = "The prompt digest is a SHA-256 over all prompts of a dataset, in order: equal digests mean equal "
         .. "prompts, byte for byte.",
       zh = "提示词摘要是数据集全部提示词按顺序计算的 SHA-256：摘要相同即提示词逐字节相同。" },
-    sampling = { en = "Sampling on {dataset}: {parameters}.", zh = "{dataset} 的采样参数：{parameters}。" },
+    sampling = { en = "Sampling where text is generated ({variants}): {parameters}.",
+      zh = "生成文本时的采样参数（{variants}）：{parameters}。" },
     invalid = {
       en = "An answer that cannot be extracted counts as wrong and makes the invalid rate; it is not guessed.",
       zh = "无法提取的答案按错误计，并计入无效率，不作猜测。" },
@@ -157,7 +158,8 @@ local say = {
     correct = { en = "Correct", zh = "正确" }, unusable = { en = "Unusable", zh = "无效" },
     only_here = { en = "Right only here", zh = "仅此判对" },
     only_headline = { en = "Right only in headline", zh = "仅主评分器判对" },
-    group = { en = "Group", zh = "分组" }, mode = { en = "Mode", zh = "方式" }, shots = { en = "Shots", zh = "示例数" },
+    group = { en = "Group", zh = "分组" }, category = { en = "Category", zh = "类别" },
+    mode = { en = "Mode", zh = "方式" }, shots = { en = "Shots", zh = "示例数" },
     digest = { en = "Prompt digest", zh = "提示词摘要" }, repeats = { en = "Repeats", zh = "重复" },
     file = { en = "File", zh = "文件" }, rows = { en = "Rows", zh = "行数" },
   },
@@ -393,14 +395,19 @@ local function scorers(page, summary)
     for _, name in ipairs(facts.scorers or {}) do
       if name ~= facts.headline_scorer then names[#names + 1] = name end
     end
-    several = several or #names > 1
-    for _, name in ipairs(#names > 1 and names or {}) do
+    local headline_scorer = cell.scorers[facts.headline_scorer]
+    local has_more = #names > 1 or headline_scorer and headline_scorer.metrics
+    several = several or has_more
+    for _, name in ipairs(has_more and names or {}) do
       local one, is_headline = cell.scorers[name], name == facts.headline_scorer
       if one then
         rows[#rows + 1] = { dataset, variant, name, page:count(one.num_correct),
           page:interval(one.accuracy, one.accuracy_interval), page:count(one.num_invalid),
           not is_headline and page:count(one.only_right_here) or nil,
           not is_headline and page:count(one.only_right_in_headline) or nil }
+        for _, metric in ipairs(sorted(one.metrics)) do
+          rows[#rows + 1] = { dataset, variant, ("%s: %s"):format(name, metric), nil, page:percent(one.metrics[metric]) }
+        end
       end
     end
   end)
@@ -409,6 +416,30 @@ local function scorers(page, summary)
   page:text(say.scorers.text)
   page:table { columns = { left(c.dataset), left(c.variant), left(c.scorer), right(c.correct), right(c.accuracy),
     right(c.unusable), right(c.only_here), right(c.only_headline) }, rows = rows }
+end
+
+local function category_table(page, summary, dataset)
+  local columns, rows, names = { left(say.column.category), right(say.column.questions) }, {}, {}
+  for _, variant in ipairs(summary.variant_order) do
+    local cell = cell_of(summary, variant, dataset)
+    if cell and cell.categories then
+      columns[#columns + 1] = right(variant)
+      for name, sum in pairs(cell.categories) do
+        names[name] = math.max(names[name] or 0, sum.num_total)
+      end
+    end
+  end
+  for i, name in ipairs(sorted(names)) do
+    rows[i] = { name, page:count(names[name]) }
+    for _, variant in ipairs(summary.variant_order) do
+      local cell = cell_of(summary, variant, dataset)
+      if cell and cell.categories then
+        local sum = cell.categories[name]
+        table.insert(rows[i], sum and page:interval(sum.accuracy, sum.accuracy_interval) or "–")
+      end
+    end
+  end
+  if #rows > 0 then page:table { columns = columns, rows = rows } end
 end
 
 local function group_table(page, summary, dataset)
@@ -435,6 +466,7 @@ local function group_table(page, summary, dataset)
   end
   page:heading(2, say.groups.heading, { dataset = dataset })
   page:text(say.groups.text, { headline = say.groups[average] })
+  category_table(page, summary, dataset)
   page:table { columns = columns, rows = rows }
 end
 
@@ -446,6 +478,23 @@ local function shots_text(shots)
   return table.concat(parts, ", ")
 end
 
+-- One line for all variants that were sampled alike.
+local function sampling(page, summary)
+  local variants_of, order, items = {}, {}, {}
+  for _, name in ipairs(summary.variant_order) do
+    local parameters = assignments(summary.variants[name].generation)
+    if parameters ~= "" and not variants_of[parameters] then
+      order[#order + 1], variants_of[parameters] = parameters, {}
+    end
+    if parameters ~= "" then table.insert(variants_of[parameters], name) end
+  end
+  for i, parameters in ipairs(order) do
+    items[i] = { say.method.sampling, { variants = table.concat(variants_of[parameters], ", "),
+      parameters = page:mono(parameters) } }
+  end
+  return items
+end
+
 local function method(page, summary)
   page:heading(2, say.method.heading)
   local rows, items, c = {}, { say.method.digest }, say.column
@@ -454,10 +503,8 @@ local function method(page, summary)
     rows[i] = { name, facts.mode or "generate", shots_text(facts.shots), facts.headline_scorer or "–",
       page:count(facts.num_questions), page:count(facts.repeats),
       facts.prompt_digest and page:mono(page:digest(facts.prompt_digest)) or "–" }
-    if next(facts.generation or {}) then
-      items[#items + 1] = { say.method.sampling, { dataset = name, parameters = page:mono(assignments(facts.generation)) } }
-    end
   end
+  for _, item in ipairs(sampling(page, summary)) do items[#items + 1] = item end
   page:table { columns = { left(c.dataset), left(c.mode), left(c.shots), left(c.scorer), right(c.questions),
     right(c.repeats), left(c.digest) }, rows = rows }
   for _, item in ipairs { say.method.invalid, say.method.errors, say.method.unmeasured } do items[#items + 1] = item end
@@ -491,19 +538,19 @@ local function reproduce(page, summary)
       rows[#rows + 1] = many_files(page, dataset, files)
     else
       for _, file in ipairs(files) do
-        rows[#rows + 1] = { page:mono(file.file), page:count(file.rows), page:mono(page:digest(file.sha256)) }
+        rows[#rows + 1] = { page:mono(file.name), page:count(file.rows), page:mono(page:digest(file.sha256)) }
       end
     end
   end
-  for _, script in ipairs(manifest.scripts or {}) do
-    rows[#rows + 1] = { page:mono(script.file), nil, page:mono(page:digest(script.sha256)) }
+  for _, name in ipairs(sorted(manifest.scripts)) do
+    rows[#rows + 1] = { page:mono(name), nil, page:mono(page:digest(manifest.scripts[name].sha256)) }
   end
   if #rows > 0 then
     page:text(say.reproduce.files)
     page:table { columns = { left(say.column.file), right(say.column.rows), left "SHA-256" }, rows = rows }
   end
-  if next(manifest.versions or {}) then
-    page:text(say.reproduce.versions, { versions = page:mono(assignments(manifest.versions)) })
+  if next(manifest.qlua or {}) then
+    page:text(say.reproduce.versions, { versions = page:mono(assignments(manifest.qlua)) })
   end
   if next(manifest.host or {}) then page:text(say.reproduce.host, { host = page:mono(assignments(manifest.host)) }) end
 end

@@ -153,6 +153,14 @@ describe("a summary", function()
     assert.equal(1, scorers.t.only_right_in_headline)
     assert.equal(2, scorers.t.disagreements)
     assert.equal(0, scorers.s.disagreements)
+    assert.is_nil(scorers.s.metrics)
+  end)
+
+  it("averages a scorer's further figures over what it judged", function()
+    local function norm(outcome, value) return { scores = { s = { outcome = outcome, metrics = { acc_norm = value } } } } end
+    local cell = build { row("base", 1, "correct", norm("correct", 1)), row("base", 2, "wrong", norm("wrong", 1)),
+      row("base", 3, "wrong", norm("wrong", 0)), row("base", 4, "timeout") }.variants.base.datasets.d
+    near(2 / 3, cell.scorers.s.metrics.acc_norm)
   end)
 
   it("averages groups both ways and names the headline", function()
@@ -161,6 +169,10 @@ describe("a summary", function()
     local cell = build(rows, { group_average = "macro" }).variants.base.datasets.d
     near(3 / 4, cell.micro_average)
     near(1 / 2, cell.macro_average)
+    assert.is_nil(cell.categories)
+    local gathered = build(rows, { group_categories = { a = "x", b = "x" } }).variants.base.datasets.d.categories
+    near(3 / 4, gathered.x.accuracy)
+    assert.equal(2, gathered.x.num_groups)
     assert.equal("macro", cell.headline_average)
     assert.equal(3, cell.groups.a.num_correct)
   end)
@@ -182,13 +194,14 @@ describe("speed", function()
 
   it("leaves out the time in which the run was stopped", function()
     local second = 1000000000
-    local seconds, stretches = measure.window({ 0, 1 * second, 3600 * second }, { 1 * second, 2 * second, 3602 * second })
+    local starts, ends = { 3600 * second, 0, 1 * second }, { 3602 * second, 1 * second, 2 * second }
+    local seconds, sessions = measure.window(starts, ends, { 2, 1, 1 })
     near(4, seconds)
-    assert.equal(2, stretches)
-    seconds, stretches = measure.window({ 29 * second, 0 }, { 30 * second, 1 * second })
-    near(30, seconds)
-    assert.equal(1, stretches)
-    assert.is_nil(measure.window({}, {}))
+    assert.equal(2, sessions)
+    seconds, sessions = measure.window(starts, ends, { 1, 1, 1 })
+    near(3602, seconds)
+    assert.equal(1, sessions)
+    assert.is_nil(measure.window({}, {}, {}))
   end)
 
   it("prints no p99 for fewer than a hundred answers, and no time per token for one token", function()
