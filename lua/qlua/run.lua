@@ -14,7 +14,6 @@ local plan = require "qlua.plan"
 local run_report = require "qlua.run_report"
 local run_store = require "qlua.run_store"
 local sender = require "qlua.sender"
-local sse = require "qlua.core.sse"
 local supervisor = require "qlua.supervisor"
 local sys = require "qlua.core.sys"
 
@@ -131,7 +130,7 @@ local function new_sender(self, one, server, client)
     headers = server.headers, timeouts = timeouts_of(self.made.config.benchmark), retries = self.made.config.benchmark.retries,
     random = math.random, -- jitter only; no result depends on it
     is_stopped = function() return self.stopped end,
-    split_events = sse.split,
+    split_events = http.split_events,
     log = function(text, where)
       self.store:put_event(clock.wall_ns(), "retry", text, { variant = one.name, dataset = where.dataset, sample = where.sample })
     end,
