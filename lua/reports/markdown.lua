@@ -10,8 +10,8 @@ local say = {
   title = { en = "Evaluation report {id}", zh = "评测报告 {id}" },
   simulated = {
     en = "**All answers in this report are simulated.** They come from `qlua sim`, not from a model; no figure "
-      .. "here says anything about {model}.",
-    zh = "**本报告中的回复全部由模拟产生**，出自 `qlua sim` 而非真实模型；任何数字都不能说明 {model} 的表现。",
+      .. "here says anything about a real one.",
+    zh = "**本报告中的回复全部由模拟产生**，出自 `qlua sim`，并非真实模型；文中数字不反映任何模型的表现。",
   },
   facts = {
     en = "Model {model} · baseline {baseline} · {variants} variants · {datasets} datasets · started {started}",
@@ -203,7 +203,7 @@ end
 
 local function head(page, summary)
   page:heading(1, say.title, { id = summary.run.id or "–" })
-  if summary.simulated then page:note(say.simulated, { model = summary.model or "–" }) end
+  if summary.simulated then page:note(say.simulated) end
   page:text(say.facts, { model = page:mono(summary.model or "–"), baseline = page:mono(summary.baseline or "–"),
     variants = #summary.variant_order, datasets = #summary.dataset_order, started = summary.run.started_at or "–" })
   local rows = {}
