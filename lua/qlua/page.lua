@@ -120,6 +120,18 @@ function page:table(...)
   add(self, self.writer:table(choices))
 end
 
+--- A pair with its places filled, to be a value elsewhere.
+-- @tparam table values strings, or pairs
+function page.fill(_, say, values)
+  local result = {}
+  for _, side in ipairs(locale.order) do
+    result[side] = locale.sides(say, side)[1]:gsub("{([%a_][%w_]*)}", function(name)
+      return values[name] and locale.sides(values[name], side)[1]
+    end)
+  end
+  return result
+end
+
 --- Data to be set in a fixed-width font: names, checksums, commands.
 function page.mono(_, data) return { mono = data } end
 

@@ -150,7 +150,7 @@ local function add_speed(result, one, has_text)
   result.longest_pause_seconds = measure.distribution(one.pause)
   result.completion_tokens, result.prompt_tokens = tokens(one.completion), tokens(one.prompt)
   result.count_sources = next(one.sources) and one.sources or nil
-  result.retries = { count = one.tries - one.num_total, answers = one.retried }
+  result.retries = { count = one.retries, answers = one.retried }
   local seconds, sessions = measure.window(one.starts, one.ends, one.sessions)
   if not seconds then return end
   result.window_seconds, result.window_sessions = seconds, sessions
@@ -255,7 +255,7 @@ end
 --- Build the Summary of a run.
 -- @tparam function rows an iterator over answer rows: `{ variant, dataset, sample, repeat_index, group, outcome, score,
 -- scores = { scorer → { outcome, score, value } }, value, finish, prompt_tokens, completion_tokens, count_source,
--- latency_ns, ttft_ns, gaps, start_ns, end_ns, session, tries, text_sha256, prompt_sha256 }`; in any order, none
+-- latency_ns, ttft_ns, gaps, start_ns, end_ns, session, tries, turns, text_sha256, prompt_sha256 }`; in any order, none
 -- held on to
 -- @tparam table run `{ id, simulated, started_at, finished_at, model, variants, datasets, config, manifest,
 -- baseline }`; a dataset's `expected` says how many answers (questions times repeats) a complete run has, its

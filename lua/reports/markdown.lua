@@ -26,6 +26,11 @@ local say = {
     en = "† The result of {variant} on {dataset} is not usable: {why}.",
     zh = "† {variant} 在 {dataset} 上的结果不可用：{why}。",
   },
+  data_differs = {
+    en = "The data are not the complete upstream sets; do not compare these figures with published ones.",
+    zh = "所用数据并非完整的上游数据集，请勿与已发表的数字比较。",
+  },
+  data_note = { en = "{note}", zh = "{note}" },
   absent = { en = "{variant} has no answers on {dataset}.", zh = "{variant} 在 {dataset} 上没有任何回复。" },
 
   accuracy = {
@@ -134,6 +139,7 @@ local say = {
     host = { en = "Machine: {host}.", zh = "机器：{host}。" },
   },
   why = {
+    two = { en = "{first}, {second}", zh = "{first}，{second}" },
     incomplete = { en = "{got} of {expected} answers are there", zh = "应有 {expected} 个回复，实有 {got} 个" },
     errors = { en = "{rate} of the requests failed", zh = "{rate} 的请求出错" },
     nothing = { en = "every request failed", zh = "全部请求出错" },
@@ -183,24 +189,6 @@ local function each(summary, visit)
   end
 end
 
-local function sorted(map)
-  local keys = {}
-  for key in pairs(map or {}) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
-end
-
--- "max_tokens=512, temperature=0"
-local function assignments(map)
-  local parts = {}
-  for i, key in ipairs(sorted(map)) do
-    local value = map[key]
-    if type(value) == "table" then value = q.json.encode(value) end
-    parts[i] = ("%s=%s"):format(key, tostring(value))
-  end
-  return table.concat(parts, ", ")
-end
-
 local function head(page, summary)
   page:heading(1, say.title, { id = summary.run.id or "–" })
   if summary.simulated then page:note(say.simulated) end
@@ -217,21 +205,17 @@ local function head(page, summary)
 end
 
 local function why_unusable(page, summary, cell)
-  local reasons = { en = {}, zh = {} }
-  local function add(pair, values)
-    for language, list in pairs(reasons) do
-      list[#list + 1] = pair[language]:gsub("{(%w+)}", values)
-    end
-  end
+  local reasons = {}
   if cell.num_answered == 0 then
-    add(say.why.nothing, {})
+    reasons[1] = say.why.nothing
   elseif cell.error_rate > summary.max_error_rate then
-    add(say.why.errors, { rate = page:percent(cell.error_rate) })
+    reasons[1] = page:fill(say.why.errors, { rate = page:percent(cell.error_rate) })
   end
   if cell.incomplete then
-    add(say.why.incomplete, { got = page:count(cell.num_total), expected = page:count(cell.num_expected) })
+    reasons[#reasons + 1] = page:fill(say.why.incomplete,
+      { got = page:count(cell.num_total), expected = page:count(cell.num_expected) })
   end
-  return { en = table.concat(reasons.en, ", "), zh = table.concat(reasons.zh, "，") }
+  return #reasons == 2 and page:fill(say.why.two, { first = reasons[1], second = reasons[2] }) or reasons[1]
 end
 
 local function caveats(page, summary)
@@ -245,6 +229,17 @@ local function caveats(page, summary)
       end
     end
   end
+end
+
+-- Subsets and copies of a data set are fine; that they are none of the published ones has to be said.
+local function data_notes(page, summary)
+  local items = {}
+  for i, note in ipairs(summary.manifest and summary.manifest.notes or {}) do
+    items[i] = { say.data_note, { note = { en = note.en, zh = note.zh } } }
+  end
+  if #items == 0 then return end
+  page:text(say.data_differs)
+  page:list(items)
 end
 
 -- A figure that must not be used is marked where it stands, not only in the note below.
@@ -277,6 +272,7 @@ local function accuracy(page, summary)
   end
   page:note(say.no_verdict)
   caveats(page, summary)
+  data_notes(page, summary)
 end
 
 -- Say once that prompts were equal; name every place where they, or their token counts, were not.
@@ -381,7 +377,7 @@ local function speed(page, summary)
     rows[#rows + 1] = { dataset, variant, page:rate(cell.questions_per_second), page:rate(cell.tokens_per_second),
       page:duration(cell.window_seconds), page:count(cell.retries.count) }
   end)
-  local names = sorted(sources)
+  local names = page:keys(sources)
   page:text(say.speed.rates, { sources = page:mono(#names > 0 and table.concat(names, ", ") or "–") })
   page:table { columns = { left(c.dataset), left(c.variant), right(c.rate), right(c.token_rate), right(c.window),
     right(c.retries) }, rows = rows }
@@ -405,7 +401,7 @@ local function scorers(page, summary)
           page:interval(one.accuracy, one.accuracy_interval), page:count(one.num_invalid),
           not is_headline and page:count(one.only_right_here) or nil,
           not is_headline and page:count(one.only_right_in_headline) or nil }
-        for _, metric in ipairs(sorted(one.metrics)) do
+        for _, metric in ipairs(page:keys(one.metrics)) do
           rows[#rows + 1] = { dataset, variant, ("%s: %s"):format(name, metric), nil, page:percent(one.metrics[metric]) }
         end
       end
@@ -429,7 +425,7 @@ local function category_table(page, summary, dataset)
       end
     end
   end
-  for i, name in ipairs(sorted(names)) do
+  for i, name in ipairs(page:keys(names)) do
     rows[i] = { name, page:count(names[name]) }
     for _, variant in ipairs(summary.variant_order) do
       local cell = cell_of(summary, variant, dataset)
@@ -459,7 +455,7 @@ local function group_table(page, summary, dataset)
   for i, cell in ipairs(seen) do
     rows[1][i + 2], rows[2][i + 2] = page:percent(cell.micro_average), page:percent(cell.macro_average)
   end
-  for _, name in ipairs(sorted(counts)) do
+  for _, name in ipairs(page:keys(counts)) do
     local row = { name, page:count(counts[name]) }
     for i, cell in ipairs(seen) do row[i + 2] = page:percent(cell.groups[name] and cell.groups[name].accuracy) end
     rows[#rows + 1] = row
@@ -482,7 +478,7 @@ end
 local function sampling(page, summary)
   local variants_of, order, items = {}, {}, {}
   for _, name in ipairs(summary.variant_order) do
-    local parameters = assignments(summary.variants[name].generation)
+    local parameters = page:assignments(summary.variants[name].generation)
     if parameters ~= "" and not variants_of[parameters] then
       order[#order + 1], variants_of[parameters] = parameters, {}
     end
@@ -511,26 +507,19 @@ local function method(page, summary)
   page:list(items)
 end
 
-local function filled(pair, values)
-  local result = {}
-  for language, text in pairs(pair) do result[language] = text:gsub("{(%w+)}", values) end
-  return result
-end
-
 -- A folder of files (MMLU has 57 for each split) is one row; the manifest lists them.
 local function many_files(page, dataset, files)
   local rows
   for _, file in ipairs(files) do rows = file.rows and (rows or 0) + file.rows or rows end
-  return { filled(say.reproduce.many, { dataset = dataset, n = page:count(#files) }), page:count(rows) }
+  return { page:fill(say.reproduce.many, { dataset = dataset, n = page:count(#files) }), page:count(rows) }
 end
 
 local function reproduce(page, summary)
   local manifest, rows = summary.manifest or {}, {}
   page:heading(2, say.reproduce.heading)
   if manifest.command then
-    local command = manifest.command
     page:text(say.reproduce.command)
-    page:code(type(command) == "table" and table.concat(command, " ") or command, "sh")
+    page:code("qlua run " .. page:shell(manifest.command), "sh")
   end
   for _, dataset in ipairs(summary.dataset_order) do
     local files = summary.datasets[dataset].files or {}
@@ -542,7 +531,7 @@ local function reproduce(page, summary)
       end
     end
   end
-  for _, name in ipairs(sorted(manifest.scripts)) do
+  for _, name in ipairs(page:keys(manifest.scripts)) do
     rows[#rows + 1] = { page:mono(name), nil, page:mono(page:digest(manifest.scripts[name].sha256)) }
   end
   if #rows > 0 then
@@ -550,9 +539,9 @@ local function reproduce(page, summary)
     page:table { columns = { left(say.column.file), right(say.column.rows), left "SHA-256" }, rows = rows }
   end
   if next(manifest.qlua or {}) then
-    page:text(say.reproduce.versions, { versions = page:mono(assignments(manifest.qlua)) })
+    page:text(say.reproduce.versions, { versions = page:mono(page:assignments(manifest.qlua)) })
   end
-  if next(manifest.host or {}) then page:text(say.reproduce.host, { host = page:mono(assignments(manifest.host)) }) end
+  if next(manifest.host or {}) then page:text(say.reproduce.host, { host = page:mono(page:assignments(manifest.host)) }) end
 end
 
 return q.report {

@@ -52,7 +52,9 @@ function fixture.run()
     model = { base_name = "Example/Model-8B" }, baseline = "original", variants = {}, datasets = {},
     config = { benchmark = { max_error_rate = 0.01, concurrency = 32 } },
     manifest = {
-      command = { "qlua", "run", "suites/demo.lua", "--config", "configs/demo.yaml" },
+      command = { "suites/demo.lua", "--config", "configs/demo.yaml", "--set", "model.base_name=a b" },
+      notes = { { kind = "rows", en = "gsm8k, split test: 150 rows, upstream has 1319",
+        zh = "gsm8k，test 集：共 150 行，上游为 1319 行" } },
       scripts = { ["dataset.gsm8k"] = { path = "lua/datasets/gsm8k.lua", sha256 = ("a1b2c3d4"):rep(8) },
         ["scorer.number"] = { path = "lua/scorers/number.lua", sha256 = ("d4c3b2a1"):rep(8) } },
       qlua = { qlua = "0.1.0", lua = "5.4.4", libcurl = "7.88.1" },
@@ -96,7 +98,7 @@ local function answer(dataset, variant, index, hardness, draw)
     finish = outcome == "truncated" and "length" or "stop",
     prompt_tokens = 700 + index % 50, completion_tokens = tokens, count_source = "usage", latency_ns = latency,
     ttft_ns = dataset.mode == "generate" and math.floor(ttft) or nil, start_ns = start, end_ns = start + latency,
-    tries = index % 41 == 7 and 2 or 1, text_sha256 = right and ("right %d"):format(index)
+    tries = index % 41 == 7 and 2 or 1, turns = 1, text_sha256 = right and ("right %d"):format(index)
       or ("%s %d"):format(variant.name, index), prompt_sha256 = ("prompt %d"):format(index),
   }
 end

@@ -218,7 +218,8 @@ describe("speed", function()
 
   it("keeps errors out of latency and retries in", function()
     local rows = { row("base", 1, "timeout", { latency_ns = 9000000000, tries = 5, start_ns = 0, end_ns = 1 }),
-      row("base", 2, "correct", { latency_ns = 1000000000, tries = 2 }) }
+      row("base", 2, "correct", { latency_ns = 1000000000, tries = 2 }),
+      row("base", 3, "correct", { tries = 4, turns = 4 }) }
     local cell = build(rows).variants.base.datasets.d
     assert.equal(1, cell.latency_seconds.n)
     assert.equal(5, cell.retries.count)

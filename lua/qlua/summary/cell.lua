@@ -11,7 +11,7 @@ cell.__index = cell
 
 function cell.new()
   return setmetatable({
-    num_total = 0, tries = 0, retried = 0, cut = 0, cut_correct = 0, judged_score = 0, is_graded = false,
+    num_total = 0, retries = 0, retried = 0, cut = 0, cut_correct = 0, judged_score = 0, is_graded = false,
     counts = {}, sources = {}, scorers = {}, groups = {},
     latency = {}, ttft = {}, tpot = {}, pause = {}, completion = {}, prompt = {}, starts = {}, ends = {}, sessions = {},
     outcome = {}, text = {}, value = {}, prompt_tokens = {}, prompt_sha256 = {},
@@ -91,8 +91,10 @@ function cell:add(row, slot, has_text)
   count(self.counts, row.outcome)
   count(self.counts, class .. "_class")
   self.outcome[slot] = row.outcome
-  self.tries = self.tries + (row.tries or 1)
-  if (row.tries or 1) > 1 then self.retried = self.retried + 1 end
+  -- A question may take several requests (`turns`: one for each choice or turn); only what came on top is a retry.
+  local again = math.max(0, (row.tries or 1) - (row.turns or 1))
+  self.retries = self.retries + again
+  if again > 0 then self.retried = self.retried + 1 end
   add_group(self, row, class)
   add_scorers(self, row, class == "correct")
   if class == "error" then return end
