@@ -51,8 +51,12 @@ local say = {
     text = {
       en = "Question by question against {baseline}, on the questions both answered. A flip is a question that "
         .. "changes between right and wrong: the difference is the net of the flips, the flips are how much the "
-        .. "behaviour changes. Differences carry no interval yet.",
-      zh = "与 {baseline} 逐题比较，仅计双方均已作答的题目。同一题由对变错或由错变对称为翻转：差值是翻转相抵后的净结果，翻转率则反映行为改变了多少。差值暂不附置信区间。" },
+        .. "behaviour changes. In brackets the 95 % interval of the paired difference (Tango's score interval; none "
+        .. "where questions were asked several times). An interval that contains 0 does not show that nothing was "
+        .. "lost: its lower end says how much may have been.",
+      zh = "与 {baseline} 逐题比较，仅计双方均已作答的题目。"
+        .. "同一题由对变错或由错变对称为翻转：差值是翻转相抵后的净结果，翻转率则反映行为改变了多少。"
+        .. "方括号内为配对差值的 95 % 置信区间（Tango 得分区间；每题询问多次时不给出）。区间包含 0 并不说明没有损失：下限表明损失可能有多大。" },
     same_prompts = {
       en = "Prompts were byte-identical on all {compared} pairs compared.",
       zh = "已比对的 {compared} 对提示词逐字节相同。",
@@ -270,7 +274,7 @@ local function accuracy(page, summary)
     if facts.group_average == "macro" then page:text(say.accuracy.macro, { dataset = dataset }) end
     if facts.repeats > 1 then page:text(say.accuracy.repeats, { dataset = dataset, repeats = facts.repeats }) end
   end
-  page:note(say.no_verdict)
+  if not summary.verdict then page:note(say.no_verdict) end
   caveats(page, summary)
   data_notes(page, summary)
 end
@@ -300,8 +304,9 @@ local function difference(page, summary)
   each(summary, function(dataset, variant, cell)
     local d = cell.against_baseline
     if not d then return end
-    rows[#rows + 1] = { dataset, variant, page:signed(d.difference_pt, 2), page:count(d.correct_to_wrong),
-      page:count(d.wrong_to_correct), page:interval(d.flip_rate, d.flip_rate_interval), page:count(d.wrong_changed),
+    rows[#rows + 1] = { dataset, variant, page:signed_interval(d.difference_pt, d.difference_interval_pt, 2),
+      page:count(d.correct_to_wrong), page:count(d.wrong_to_correct),
+      page:interval(d.flip_rate, d.flip_rate_interval), page:count(d.wrong_changed),
       page:percent(d.identical_share), page:count(d.pairs) }
   end)
   if #rows == 0 then return end

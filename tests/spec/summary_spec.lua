@@ -103,6 +103,12 @@ describe("accuracy", function()
     assert.equal(5, doc.datasets.d.repeats)
     local lo, hi = stats.wilson(15, 20, 0.95)
     assert.same({ lo, hi }, cell.accuracy_interval)
+    for i = #rows, 1, -1 do
+      rows[#rows + 1] = row("quant", rows[i].sample, "correct", { repeat_index = rows[i].repeat_index })
+    end
+    local d = build(rows).variants.quant.datasets.d.against_baseline
+    assert.equal(100, d.pairs)
+    assert.is_nil(d.difference_interval_pt)
   end)
 end)
 
@@ -252,6 +258,8 @@ describe("the comparison with the baseline", function()
     assert.equal(3, d.flips)
     assert.equal(1, d.wrong_changed)
     near(-100 / 6, d.difference_pt)
+    local tango = stats.paired({ both_right = 1, base_only = 2, variant_only = 1, both_wrong = 2 }, 0.95).tango
+    assert.same({ 100 * tango.lo, 100 * tango.hi }, d.difference_interval_pt)
     near(0.5, d.flip_rate)
     near(0.5, d.identical_share)
   end)

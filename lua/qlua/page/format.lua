@@ -50,6 +50,13 @@ function format.signed(x, decimals)
   return "+" .. text
 end
 
+--- -0.3, { -1.34, 0.71 } → `-0.30 [-1.34, +0.71]`
+function format.signed_interval(x, bounds, decimals)
+  if not x or not bounds then return format.signed(x, decimals) end
+  return ("%s [%s, %s]"):format(format.signed(x, decimals), format.signed(bounds[1], decimals),
+    format.signed(bounds[2], decimals))
+end
+
 --- Seconds in the unit that leaves three significant digits: `7.20 µs`, `0.84 ms`, `312 ms`, `1.24 s`, `85.0 s`.
 function format.seconds(s)
   if not s then return format.MISSING end
