@@ -48,13 +48,13 @@ describe("a page", function()
   end)
 
   it("refuses a table without columns, and what is no text", function()
-    for _, write in ipairs {
+    for _, wrong in ipairs {
       function(sheet) sheet:table { rows = {} } end,
       function(sheet) sheet:table { columns = { { title = "x" } }, rows = { { { en = "half" } } } } end,
       function(sheet) sheet:text(nil) end,
       function(sheet) sheet:heading(1, { en = 3, zh = "三" }) end,
     } do
-      local ok, message = pcall(markdown, "zh", write)
+      local ok, message = pcall(markdown, "zh", wrong)
       assert.is_false(ok)
       assert.is_truthy(message:find("page_spec.lua:%d+: page: "))
     end
