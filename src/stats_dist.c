@@ -69,7 +69,8 @@ static double stirling_error(double n) {
   for (; n < 16; n++)
     sum += (n + 0.5) * log1p(1 / n) - 1;
   double r = 1 / (n * n);
-  double series = 1.0 / 12 - r * (1.0 / 360 - r * (1.0 / 1260 - r * (1.0 / 1680 - r * (1.0 / 1188 - r * 691.0 / 360360))));
+  double late = 1.0 / 1680 - r * (1.0 / 1188 - r * 691.0 / 360360);
+  double series = 1.0 / 12 - r * (1.0 / 360 - r * (1.0 / 1260 - r * late));
   return sum + series / n;
 }
 
