@@ -44,8 +44,11 @@ static void count(lua_State *L, lua_Debug *ar) {
   if (guard->instruction_limit == 0 || guard->instructions <= guard->instruction_limit)
     return;
   lua_sethook(L, count, LUA_MASKCOUNT, 1);
-  luaL_error(L, "instruction limit of %d million reached (an endless loop?)",
-             (int)(guard->instruction_limit / 1000000u));
+  luaL_where(L, 0); // a hook is no level of its own: 0 is the function that was running
+  lua_pushfstring(L, "instruction limit of %d million reached (an endless loop?)",
+                  (int)(guard->instruction_limit / 1000000u));
+  lua_concat(L, 2);
+  lua_error(L);
 }
 
 struct saved {

@@ -128,8 +128,13 @@ static int watch_signal(lua_State *L) {
   return 1;
 }
 
+static int is_mark(lua_State *L) {
+  lua_pushboolean(L, ql_task_is_mark(L, 1));
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
-    {"spawn", spawn}, {"sleep", sleep_ms}, {"park", park}, {"on_signal", watch_signal}, {NULL, NULL},
+    {"is_mark", is_mark}, {"spawn", spawn}, {"sleep", sleep_ms}, {"park", park}, {"on_signal", watch_signal}, {NULL, NULL},
 };
 
 int ql_open_task(lua_State *L) {

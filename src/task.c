@@ -63,6 +63,8 @@ int ql_task_yield(lua_State *L) {
   return lua_yield(L, 1);
 }
 
+bool ql_task_is_mark(lua_State *L, int index) { return lua_touserdata(L, index) == &park_mark; }
+
 void ql_task_wake(struct ql_task *task, ql_push push, void *arg) {
   if (task->tasks->is_closing) {
     push(NULL, arg);
@@ -139,7 +141,7 @@ static void resume(struct ql_task *task) {
   tasks->current = task;
   int status = lua_resume(task->co, tasks->L, nargs, &nresults);
   tasks->current = NULL;
-  if (status == LUA_YIELD && nresults == 1 && lua_touserdata(task->co, -1) == &park_mark) {
+  if (status == LUA_YIELD && nresults == 1 && ql_task_is_mark(task->co, -1)) {
     lua_pop(task->co, 1);
     return;
   }

@@ -28,6 +28,8 @@ typedef int (*ql_push)(lua_State *L, void *arg);
 // The task that is running. Raises a Lua error when L does not run inside one.
 struct ql_task *ql_task_park(lua_State *L);
 int ql_task_yield(lua_State *L);
+// Is this value what ql_task_yield yields? A script's own coroutine must pass it on outwards.
+bool ql_task_is_mark(lua_State *L, int index);
 // Exactly once for each park, on the main thread; the task runs on the loop's next turn, never inside
 // this call.
 void ql_task_wake(struct ql_task *task, ql_push push, void *arg);

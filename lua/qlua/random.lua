@@ -6,8 +6,6 @@
 
 local hash = require "qlua.core.hash"
 
-local random = {}
-
 local Generator = {}
 Generator.__index = Generator
 
@@ -26,10 +24,11 @@ local function next_bits(self)
   return bits
 end
 
+-- The module is this function, so that the sandbox can hand it out as it is: `q.random(seed, key)`.
 --- A generator of its own for one seed and one key.
 -- @param seed integer or string, the run's seed
 -- @param key string, e.g. a sample's id
-function random.new(seed, key)
+local function new(seed, key)
   if math.type(seed) == "float" then
     seed = math.tointeger(seed) or error("want an integer or string seed, got " .. seed, 2)
   end
@@ -84,8 +83,4 @@ function Generator:sample(list, k)
   return table.move(pool, 1, k, 1, {})
 end
 
-return setmetatable(random, {
-  __call = function(_, seed, key)
-    return random.new(seed, key)
-  end,
-})
+return new

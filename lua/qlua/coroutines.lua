@@ -1,0 +1,33 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Lets a script's own coroutines contain calls that wait.
+-- A waiting call yields a mark that belongs to the task door. Inside a coroutine of the script's own that yield
+-- reaches the script's `coroutine.resume`; the versions here pass the mark on outwards, and what the task is resumed
+-- with back inwards, so that generators and waiting calls nest.
+
+local is_mark = require("qlua.core.task").is_mark
+
+local raw_resume, raw_yield, raw_create = coroutine.resume, coroutine.yield, coroutine.create
+
+local function pass_on(co, ok, first, ...)
+  if ok and is_mark(first) then
+    return pass_on(co, raw_resume(co, raw_yield(first)))
+  end
+  return ok, first, ...
+end
+
+local function resume(co, ...)
+  return pass_on(co, raw_resume(co, ...))
+end
+
+local function unwrap(ok, ...)
+  if not ok then error((...), 0) end
+  return ...
+end
+
+return function()
+  coroutine.resume = resume
+  coroutine.wrap = function(fn)
+    local co = raw_create(fn)
+    return function(...) return unwrap(resume(co, ...)) end
+  end
+end

@@ -1,0 +1,82 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Evaluate: Response → Answer → Score → outcome, by every scorer of a dataset. Pure; used by a run, by `rescore` and by
+-- `show --reply`.
+
+local outcomes = require "qlua.outcomes"
+
+local evaluate = {}
+
+-- A scorer that found nothing may not know why: an empty reply, or one that ran into its token limit, says so itself.
+local function reason_of(response, reason)
+  if reason and reason ~= "no_answer" then return reason end
+  if response.finish == "length" then
+    return response.reasoning and #response.text == 0 and "truncated_reasoning" or "truncated"
+  end
+  if response.text and not response.text:find "%S" and not (response.choices or response.labels) then return "empty" end
+  return "no_answer"
+end
+
+local function as_text(value)
+  if value == nil or type(value) == "string" then return value end
+  return tostring(value)
+end
+
+local function judge(scorer, response, sample)
+  local ok, answer, reason = pcall(scorer.extract, response, sample)
+  if not ok then
+    return { outcome = "script_error", error_text = type(answer) == "table" and answer.text or tostring(answer) }
+  end
+  if not answer then return { outcome = reason_of(response, reason), score = 0 } end
+  if type(answer) ~= "table" then answer = { value = answer } end
+  local scored, score = pcall(scorer.score, answer, sample)
+  if not scored then
+    return { outcome = "script_error", error_text = type(score) == "table" and score.text or tostring(score) }
+  end
+  local note, metrics
+  if type(score) == "table" then score, note, metrics = score.score or score.value, score.note, score.metrics end
+  if type(score) == "boolean" then score = score and 1 or 0 end
+  if type(score) ~= "number" or score < 0 or score > 1 then
+    return { outcome = "script_error", error_text = ("%s: scorer '%s': score: want a number from 0 to 1, got %s"):format(
+      scorer.path or "?", scorer.name, tostring(score)) }
+  end
+  return { outcome = score >= 1 and "correct" or "wrong", score = score, value = as_text(answer.value), how = answer.how,
+    span = answer.span, note = note, metrics = metrics }
+end
+
+--- Judge one response.
+-- @tparam {table,...} scorers loaded scorer scripts; the first is the headline
+-- @tparam table response
+-- @tparam table sample
+-- @treturn table { outcome, score, value, how, span, error_text, scores = { name → { outcome, score, value, how } } }
+function evaluate.response(scorers, response, sample)
+  local headline
+  local scores = {}
+  for i, scorer in ipairs(scorers) do
+    local judged = judge(scorer, response, sample)
+    assert(outcomes.by_name[judged.outcome], judged.outcome)
+    scores[scorer.name] = { outcome = judged.outcome, score = judged.score, value = judged.value, how = judged.how,
+      metrics = judged.metrics }
+    if i == 1 then headline = judged end
+  end
+  headline.scores = scores
+  return headline
+end
+
+--- The scorers of a dataset that fit a mode, in the dataset's order.
+-- @tparam {table,...} scorers
+-- @tparam string mode
+-- @treturn {table,...}
+function evaluate.for_mode(scorers, mode)
+  local fitting = {}
+  for _, scorer in ipairs(scorers) do
+    for _, able in ipairs(scorer.modes or { "generate" }) do
+      if able == mode then
+        fitting[#fitting + 1] = scorer
+        break
+      end
+    end
+  end
+  return fitting
+end
+
+return evaluate

@@ -1,0 +1,219 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- OpenAI-shaped servers: a Request out of a Prompt, a Response out of a Reply.
+-- Dialects use these as they are or build on them. Shapes: docs/servers.md.
+
+local json = require "qlua.core.json"
+
+local openai = {}
+
+--- Servers take at most four stop strings over the chat endpoint of the original API; the rest is applied here.
+openai.max_stops = 4
+
+local function is_text(value) return type(value) == "string" and value or nil end
+local function is_number(value) return type(value) == "number" and value or nil end
+local function is_table(value) return type(value) == "table" and value or nil end
+
+-- Sampling fields the dialect's server knows; sent explicitly, because servers' defaults differ and some take
+-- theirs from the model's own files.
+local function add_sampling(body, sampling, fields)
+  for _, field in ipairs(fields) do body[field] = sampling[field] end
+end
+
+openai.standard_sampling = { "temperature", "top_p", "seed" }
+openai.extended_sampling = { "temperature", "top_p", "seed", "top_k", "min_p", "repetition_penalty" }
+
+local function as_messages(prompt)
+  return prompt.messages or { { role = "user", content = prompt.text } }
+end
+
+local function add_prompt(body, ask)
+  if ask.endpoint == "chat" then
+    body.messages = as_messages(ask.prompt)
+    return "/chat/completions"
+  end
+  body.prompt = ask.prompt.text
+  return "/completions"
+end
+
+local builders = {}
+
+function builders.generate(body, ask, sampling_fields)
+  local path = add_prompt(body, ask)
+  add_sampling(body, ask.sampling, sampling_fields)
+  body.max_tokens = ask.sampling.max_tokens
+  local stops = ask.sampling.stop
+  if stops and #stops > 0 then
+    body.stop = json.array(table.move(stops, 1, math.min(#stops, openai.max_stops), 1, {}))
+  end
+  if ask.stream then
+    body.stream = true
+    body.stream_options = { include_usage = true }
+  end
+  return path
+end
+
+-- One continuation, scored by echo. One token is generated because some servers refuse to generate none; it is
+-- told from the prompt's by usage and never counted.
+function builders.loglikelihood(body, ask)
+  body.prompt = ask.prompt.text .. ask.continuation
+  body.max_tokens, body.temperature = 1, 0
+  body.echo, body.logprobs = true, 1
+  return "/completions"
+end
+
+function builders.letter(body, ask)
+  local path = add_prompt(body, ask)
+  body.max_tokens, body.temperature = 1, 0
+  if ask.endpoint == "chat" then
+    body.logprobs, body.top_logprobs = true, ask.top_logprobs or 20
+  else
+    body.logprobs = ask.top_logprobs or 20
+  end
+  return path
+end
+
+--- The Request for one ask.
+-- @tparam table ask mode, prompt, continuation (loglikelihood), sampling, endpoint, stream, model, extra_body
+-- @tparam[opt] {string,...} sampling_fields which sampling parameters this server knows
+-- @treturn table Request { method, path, body, sse }
+function openai.request(ask, sampling_fields)
+  local body = { model = ask.model }
+  local path = builders[ask.mode](body, ask, sampling_fields or openai.standard_sampling)
+  for field, value in pairs(ask.extra_body or {}) do body[field] = value end
+  return { method = "POST", path = path, body = body, sse = body.stream == true }
+end
+
+--- The sentence in an error body; servers put it in `error.message`, `error` or `message`.
+-- @treturn ?string message, ?integer code
+function openai.error_of(value)
+  if type(value) ~= "table" then return nil end
+  local err = value.error
+  if type(err) == "string" then return err end
+  if type(err) == "table" then
+    return is_text(err.message) or json.encode(err), math.tointeger(is_number(err.code) or 0)
+  end
+  if value.object == "error" then return is_text(value.message), math.tointeger(is_number(value.code) or 0) end
+  return nil
+end
+
+local function protocol(text) return nil, { kind = "protocol", text = text } end
+
+local function server_error(message, code)
+  return nil, { kind = "http", status = code and code >= 400 and code or 500, text = "the server says: " .. message }
+end
+
+-- Chat log-probabilities as the legacy lists, which is what the scoring works on.
+local function from_chat(content)
+  local logprobs = { tokens = {}, token_logprobs = {}, top = {} }
+  for i, entry in ipairs(content) do
+    logprobs.tokens[i], logprobs.token_logprobs[i] = entry.token, entry.logprob
+    logprobs.top[i] = {}
+    for _, candidate in ipairs(is_table(entry.top_logprobs) or {}) do
+      -- A text may stand for several tokens; the likeliest comes first and is kept.
+      logprobs.top[i][candidate.token] = logprobs.top[i][candidate.token] or candidate.logprob
+    end
+  end
+  return logprobs
+end
+
+local function read_logprobs(choice)
+  local logprobs = is_table(choice.logprobs)
+  if not logprobs then return nil end
+  if is_table(logprobs.content) then return from_chat(logprobs.content) end
+  return { tokens = is_table(logprobs.tokens), token_logprobs = is_table(logprobs.token_logprobs),
+    text_offset = is_table(logprobs.text_offset), top = is_table(logprobs.top_logprobs) }
+end
+
+local function read_usage(usage, events)
+  usage = is_table(usage) or {}
+  local completion = is_number(usage.completion_tokens)
+  return { prompt_tokens = is_number(usage.prompt_tokens), completion_tokens = completion or events,
+    source = completion and "usage" or events and "events" or nil }
+end
+
+local function read_whole(reply)
+  local value, err = json.decode(reply.body)
+  if value == nil then return nil, { kind = "protocol", text = "the reply is " .. err.text } end
+  local message, code = openai.error_of(value)
+  if message then return server_error(message, code) end
+  local choice = type(value) == "table" and is_table(value.choices) and is_table(value.choices[1])
+  if not choice then return protocol "the reply has no choices[0]" end
+  local chat = is_table(choice.message)
+  if not chat and not is_text(choice.text) then return protocol "choices[0] has neither text nor message" end
+  return {
+    text = chat and (is_text(chat.content) or "") or choice.text,
+    reasoning = chat and (is_text(chat.reasoning) or is_text(chat.reasoning_content)) or nil,
+    finish = is_text(choice.finish_reason), usage = read_usage(value.usage), logprobs = read_logprobs(choice),
+    model = is_text(value.model), fingerprint = is_text(value.system_fingerprint),
+    timing = { total_ns = reply.marks.last_byte_ns - reply.marks.start_ns },
+  }
+end
+
+-- What a stream adds up to while its events are read.
+local function new_sum() return { text = {}, reasoning = {}, stamps = {} } end
+
+local function add_choice(sum, choice, at_ns)
+  local delta = is_table(choice.delta)
+  local text = delta and is_text(delta.content) or not delta and is_text(choice.text) or ""
+  local reasoning = delta and (is_text(delta.reasoning) or is_text(delta.reasoning_content)) or ""
+  if #text > 0 then sum.text[#sum.text + 1] = text end
+  if #reasoning > 0 then sum.reasoning[#sum.reasoning + 1] = reasoning end
+  -- A role-only or empty first event is no token: time to first token is that of the first content or reasoning.
+  if #text > 0 or #reasoning > 0 or (delta and is_table(delta.tool_calls)) then sum.stamps[#sum.stamps + 1] = at_ns end
+  sum.finish = is_text(choice.finish_reason) or sum.finish
+end
+
+local function timing_of(sum, marks)
+  local stamps = sum.stamps
+  local timing = { total_ns = marks.last_byte_ns - marks.start_ns, gaps_ns = {} }
+  if #stamps > 0 then
+    timing.ttft_ns = stamps[1] - marks.start_ns
+    timing.last_token_ns = stamps[#stamps] - marks.start_ns
+    for i = 2, #stamps do timing.gaps_ns[i - 1] = stamps[i] - stamps[i - 1] end
+  end
+  return timing
+end
+
+local function read_stream(reply)
+  local sum, done = new_sum(), false
+  for _, event in ipairs(reply.events) do
+    if event.data == "[DONE]" then
+      done = true
+    else
+      local value, err = json.decode(event.data)
+      if value == nil then return nil, { kind = "protocol", text = "an event of the stream is " .. err.text } end
+      local message, code = openai.error_of(value)
+      if message then return server_error(message, code) end
+      if type(value) ~= "table" then return protocol "an event of the stream is no object" end
+      local choice = is_table(value.choices) and is_table(value.choices[1])
+      if choice then add_choice(sum, choice, event.at_ns) end
+      sum.usage = is_table(value.usage) or sum.usage
+      sum.model = is_text(value.model) or sum.model
+      sum.fingerprint = is_text(value.system_fingerprint) or sum.fingerprint
+    end
+  end
+  if not done and not sum.finish then return protocol "the stream ended without finish_reason and [DONE]" end
+  return {
+    text = table.concat(sum.text), reasoning = #sum.reasoning > 0 and table.concat(sum.reasoning) or nil,
+    finish = sum.finish, usage = read_usage(sum.usage, #sum.stamps), model = sum.model, fingerprint = sum.fingerprint,
+    timing = timing_of(sum, reply.marks),
+  }
+end
+
+--- The Response in a Reply of status 200.
+-- @tparam table reply
+-- @tparam table request the Request it answers
+-- @return Response, or nil and err of kind protocol (not what the API promises) or http (an error inside a 200)
+function openai.read(reply, request)
+  if request.sse and reply.events and #reply.events > 0 then return read_stream(reply) end
+  return read_whole(reply)
+end
+
+--- Does an error sentence say that the prompt was too long for the model?
+function openai.is_too_long(message)
+  local lower = message:lower()
+  return lower:find("context length", 1, true) ~= nil or lower:find("maximum context", 1, true) ~= nil
+    or lower:find("exceed_context_size", 1, true) ~= nil or lower:find("maximum input length", 1, true) ~= nil
+end
+
+return openai

@@ -1,0 +1,309 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Pipeline: asks one variant all questions of one dataset.
+-- Twice as many workers as the window is wide: while one half waits for the server, the other half's requests are
+-- prepared and queued on the I/O thread, so a slow script never drains the window. A worker takes one sample from row
+-- to put; a script's error costs that sample and is named.
+
+local choices = require "qlua.choices"
+local concurrent = require "qlua.concurrent"
+local evaluate = require "qlua.evaluate"
+local guard = require "qlua.core.guard"
+local hash = require "qlua.core.hash"
+local json = require "qlua.core.json"
+local outcomes = require "qlua.outcomes"
+local prompts = require "qlua.prompts"
+local sandbox = require "qlua.sandbox"
+
+local pipeline = {}
+
+--- Give up on a dataset when this many questions in a row from its start were refused in the same way.
+pipeline.hopeless_after = 20
+
+local function stops_of(prompt, sampling)
+  local stops, seen = {}, {}
+  for _, list in ipairs { prompt.stop or {}, sampling.stop or {} } do
+    for _, stop in ipairs(list) do
+      if not seen[stop] then
+        seen[stop] = true
+        stops[#stops + 1] = stop
+      end
+    end
+  end
+  return stops
+end
+
+-- Stops are applied here too: a server takes only some, and one code path gives one result.
+local function cut_at_stops(text, stops)
+  local cut = #text + 1
+  for _, stop in ipairs(stops) do
+    local from = text:find(stop, 1, true)
+    if from and from < cut then cut = from end
+  end
+  return text:sub(1, cut - 1)
+end
+
+local function prompt_body(prompt)
+  return prompt.text or json.encode(json.array(prompt.messages))
+end
+
+local function sampling_for(job, prompt)
+  local sampling = {}
+  for key, value in pairs(job.sampling) do sampling[key] = value end
+  sampling.max_tokens = prompt.max_tokens or sampling.max_tokens
+  sampling.stop = stops_of(prompt, job.sampling)
+  if sampling.seed then sampling.seed = sampling.seed + job.repeat_index end
+  return sampling
+end
+
+local function new_ask(job, sample, prompt, prompt_sha256, fields)
+  local ask = { dataset = job.dataset.name, sample = sample.id, repeat_index = job.repeat_index, turn = 0, part = 0,
+    mode = job.mode, prompt = prompt, prompt_sha256 = prompt_sha256, sampling = sampling_for(job, prompt),
+    endpoint = prompt.messages and "chat" or job.endpoint, stream = job.stream and job.mode == "generate", model = job.model,
+    extra_body = job.extra_body }
+  for key, value in pairs(fields or {}) do ask[key] = value end
+  return ask
+end
+
+-- ---- one way to ask per mode: → Response, or nil and err ----------------------------------------------
+
+local askers = {}
+
+function askers.generate(job, sample, prompt, prompt_sha256, fields)
+  local ask = new_ask(job, sample, prompt, prompt_sha256, fields)
+  local response, err = job.sender:ask(ask)
+  if not response then return nil, err end
+  response.text = cut_at_stops(response.text, ask.sampling.stop)
+  return response
+end
+
+-- Adds up the requests of one question: time from the first to the last, tokens and tries in total.
+local function joined(responses)
+  local first, last = responses[1], responses[#responses]
+  local total = { tries = 0, prompt_tokens = 0, completion_tokens = 0 }
+  for _, response in ipairs(responses) do
+    total.tries = total.tries + response.sent.tries
+    total.prompt_tokens = total.prompt_tokens + (response.usage.prompt_tokens or 0)
+    total.completion_tokens = total.completion_tokens + (response.usage.completion_tokens or 0)
+  end
+  return {
+    text = last.text, reasoning = last.reasoning, finish = last.finish, model = last.model,
+    usage = { prompt_tokens = total.prompt_tokens, completion_tokens = total.completion_tokens, source = last.usage.source },
+    timing = { total_ns = last.sent.marks.last_byte_ns - first.sent.marks.start_ns },
+    sent = { tries = total.tries, marks = { start_ns = first.sent.marks.start_ns, last_byte_ns = last.sent.marks.last_byte_ns },
+      session = last.sent.session },
+    turns = #responses,
+  }
+end
+
+function askers.loglikelihood(job, sample, prompt, prompt_sha256)
+  local responses, scored = {}, {}
+  for i, continuation in ipairs(prompt.continuations) do
+    local ask = new_ask(job, sample, prompt, prompt_sha256, { part = i, continuation = continuation, endpoint = "completions" })
+    local response, err = job.sender:ask(ask)
+    if not response then return nil, err end
+    scored[i], err = choices.sum(response, prompt.text, continuation)
+    if not scored[i] then return nil, { outcome = "protocol", kind = err.kind, text = err.text, tries = response.sent.tries } end
+    responses[i] = response
+  end
+  local response = joined(responses)
+  response.choices, response.text, response.finish = scored, nil, nil
+  return response
+end
+
+function askers.letter(job, sample, prompt, prompt_sha256)
+  local ask = new_ask(job, sample, prompt, prompt_sha256)
+  local response, err = job.sender:ask(ask)
+  if not response then return nil, err end
+  local labels = prompt.continuations
+  if ask.endpoint == "chat" then -- after a chat template the label begins the turn: no space before it
+    labels = {}
+    for i, label in ipairs(prompt.continuations) do labels[i] = label:gsub("^%s+", "") end
+  end
+  response.labels, err = choices.labels(response, labels)
+  if not response.labels then return nil, { outcome = "protocol", kind = err.kind, text = err.text, tries = response.sent.tries } end
+  response.finish = nil -- one token was asked for; that it ended there says nothing
+  return response
+end
+
+-- ---- several turns --------------------------------------------------------------------------------------
+
+local function as_messages(what)
+  if type(what) == "string" then return { { role = "user", content = what } } end
+  if type(what) == "table" and what.messages then return what.messages end
+  return what
+end
+
+-- The script's coroutine is resumed under the guard, turn by turn; `ask` inside it is a yield. What converse returns
+-- is the text to be scored; nothing means the last reply.
+local function converse(job, sample)
+  local co = coroutine.create(function(...) return job.script.converse(...) end)
+  local responses, asked = {}, {}
+  local function ask(messages) return coroutine.yield(messages) end
+  local args = { sample, ask, job.args or {} }
+  while true do
+    local status, value = guard.resume(sandbox.limits, co, table.unpack(args))
+    if not status then return nil, { outcome = "script_error", text = value.text } end
+    if status == "end" then
+      if #responses == 0 then return nil, { outcome = "script_error", text = job.script.path .. ": converse asked nothing" } end
+      local response = joined(responses)
+      if type(value) == "string" then response.text = value end
+      return response, nil, hash.sha256(table.concat(asked, "\n"))
+    end
+    local messages = as_messages(value)
+    if type(messages) ~= "table" then
+      return nil, { outcome = "script_error", text = ("%s: converse: ask wants messages or a text, got %s"):format(
+        job.script.path, type(value)) }
+    end
+    local options = type(value) == "table" and value.messages and value or {}
+    local prompt = { messages = messages, stop = options.stop, max_tokens = options.max_tokens }
+    local body = prompt_body(prompt)
+    local sha = prompts.sha256(prompt)
+    job.store:put_prompt(sha, body)
+    asked[#asked + 1] = sha
+    local response, err = askers.generate(job, sample, prompt, sha, { turn = #responses })
+    if not response then return nil, err end
+    responses[#responses + 1] = response
+    args = { response.text, { finish = response.finish, reasoning = response.reasoning } }
+  end
+end
+
+-- ---- one sample -----------------------------------------------------------------------------------------
+
+local function identity_of(job, sample, prompt_sha256)
+  return hash.sha256(json.encode { job.variant.identity, job.dataset.name, sample.row_sha256, prompt_sha256 or "converse",
+    job.mode, job.endpoint, job.sampling, job.repeat_index })
+end
+
+local function answer_row(job, sample, identity)
+  return { variant = job.variant.name, dataset = job.dataset.name, sample = sample.id, repeat_index = job.repeat_index,
+    identity = identity }
+end
+
+local function add_response(row, response, wall_offset_ns)
+  local sent, usage = response.sent, response.usage
+  row.text, row.reasoning, row.finish = response.text, response.reasoning, response.finish
+  row.prompt_tokens, row.completion_tokens, row.count_source = usage.prompt_tokens, usage.completion_tokens, usage.source
+  row.latency_ns, row.ttft_ns = response.timing.total_ns, response.timing.ttft_ns
+  row.tries, row.turns, row.session = sent.tries, response.turns, sent.session
+  row.text_sha256 = response.text and hash.sha256(response.text) or nil
+  row.start_ns, row.end_ns = sent.marks.start_ns + wall_offset_ns, sent.marks.last_byte_ns + wall_offset_ns
+end
+
+local function add_judgement(row, judged)
+  row.outcome, row.score, row.value, row.how = judged.outcome, judged.score, judged.value, judged.how
+  row.scores, row.error_text = judged.scores, judged.error_text
+  if judged.span then row.span_from, row.span_to = judged.span.from or judged.span[1], judged.span.to or judged.span[2] end
+end
+
+local function ask_sample(job, sample, prompt, prompt_sha256)
+  if job.script.converse then return converse(job, sample) end
+  return askers[job.mode](job, sample, prompt, prompt_sha256)
+end
+
+-- Sample and Prompt of a number. A row or a script that fails costs this sample: it is stored with its cause.
+local function prepare(job, index)
+  local sample, err = job.task:sample(index)
+  if not sample then
+    sample = { id = ("%s/%s/%d"):format(job.dataset.name, job.task.split, index), index = index, row_sha256 = "" }
+  end
+  local prompt, prompt_sha256
+  if not err and not job.script.converse then
+    prompt, err = job.task:prompt(index)
+    if prompt then
+      prompt_sha256 = prompts.sha256(prompt)
+      job.store:put_prompt(prompt_sha256, prompt_body(prompt))
+      err = nil -- the sample is the second value of a prompt that was made
+    end
+  end
+  job.store:put_sample(job.dataset.name, sample, prompt_sha256)
+  return sample, prompt, prompt_sha256, err
+end
+
+local function run_sample(job, index)
+  local sample, prompt, prompt_sha256, prepare_err = prepare(job, index)
+  local identity = identity_of(job, sample, prompt_sha256)
+  local known = job.store:find_answer(identity, job.variant.name, job.dataset.name, sample.id, job.repeat_index)
+  if known and outcomes.class(known.outcome) ~= "error" then return known end
+  local row = answer_row(job, sample, identity)
+  local response, err
+  if prepare_err then
+    err = { outcome = "script_error", text = prepare_err.text }
+  else
+    response, err = ask_sample(job, sample, prompt, prompt_sha256)
+  end
+  if response then
+    add_response(row, response, job.wall_offset_of(response.sent.session))
+    add_judgement(row, evaluate.response(job.scorers, response, sample))
+    row.is_new = not response.sent.replayed
+  elseif err.kind == "cancelled" then
+    return nil
+  else
+    row.outcome, row.error_text, row.tries, row.is_new = err.outcome, err.text, err.tries, true
+  end
+  job.store:put_answer(row)
+  return row
+end
+
+-- ---- all of them ----------------------------------------------------------------------------------------
+
+local function new_tally(total)
+  return { total = total, done = 0, asked = 0, correct = 0, errors = 0, tokens = 0, same_refusal = 0 }
+end
+
+-- Twenty refusals in a row and not one answer: a wrong key, model or URL; the other thousands would fail the same way.
+local function count_refusals(tally, row)
+  if outcomes.class(row.outcome) ~= "error" or row.outcome == "too_long" then
+    tally.same_refusal = -math.huge
+  elseif row.outcome == "http_4xx" or row.outcome == "protocol" or row.outcome == "script_error" or row.outcome == "connect" then
+    tally.same_refusal = tally.same_refusal + 1
+    tally.refusal = row.error_text
+  end
+end
+
+local function count(job, tally, row)
+  tally.done = tally.done + 1
+  if row.is_new then
+    tally.asked = tally.asked + 1
+    count_refusals(tally, row)
+  end
+  if row.outcome == "correct" then tally.correct = tally.correct + 1 end
+  if outcomes.class(row.outcome) == "error" then tally.errors = tally.errors + 1 end
+  tally.tokens = tally.tokens + (row.is_new and row.completion_tokens or 0)
+  job.on_progress(tally)
+  if row.outcome == "server_dead" then
+    tally.stop = { kind = "server", text = row.error_text or "the server died" }
+  elseif tally.same_refusal >= pipeline.hopeless_after then
+    tally.stop = { kind = "server", text = ("the first %d questions of %s all failed: %s"):format(
+      pipeline.hopeless_after, job.dataset.name, tally.refusal or "?") }
+  end
+end
+
+--- Ask all questions of a dataset.
+-- @tparam table job task, script, dataset, variant, mode, endpoint, model, sampling, stream, scorers, sender, store,
+--   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body
+-- @treturn table tally { total, done, asked, correct, errors, tokens, stop = err or nil }
+function pipeline.ask(job)
+  local size = job.task:size()
+  local tally, next_index, failed = new_tally(size), 0, nil
+  local workers = {}
+  for worker = 1, math.min(size, 2 * job.concurrency) do
+    workers[worker] = concurrent.spawn(function()
+      while next_index < size and not tally.stop and not failed and not job.is_stopped() do
+        local index = next_index
+        next_index = next_index + 1
+        local ok, row = pcall(run_sample, job, index)
+        if not ok then
+          failed = failed or row
+        elseif row then
+          count(job, tally, row)
+        end
+      end
+    end)
+  end
+  for _, worker in ipairs(workers) do worker.join() end
+  job.store:commit()
+  if failed then error(failed, 0) end
+  return tally
+end
+
+return pipeline

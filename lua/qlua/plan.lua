@@ -1,0 +1,164 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Plan: everything a run will do, resolved and checked before anything is started: which variants by which dialect,
+-- which questions in which mode, judged by which scorers. `--dry-run` prints it, `qlua.run` carries it out.
+
+local evaluate = require "qlua.evaluate"
+local file = require "qlua.core.file"
+local hash = require "qlua.core.hash"
+local json = require "qlua.core.json"
+local registry = require "qlua.registry"
+local supervisor = require "qlua.supervisor"
+local sys = require "qlua.core.sys"
+local tasks = require "qlua.tasks"
+
+local plan = {}
+
+local function fail(kind, text, hint) return nil, { kind = kind, text = text, hint = hint } end
+
+local function load_scorers(names, mode, where)
+  local scorers = {}
+  for _, name in ipairs(names) do
+    local scorer, err = registry.load("scorer", name)
+    if not scorer then return nil, err end
+    scorers[#scorers + 1] = scorer
+  end
+  local fitting = evaluate.for_mode(scorers, mode)
+  if #fitting == 0 then
+    return fail("config", ("%s: none of its scorers (%s) fits mode %s"):format(where, table.concat(names, ", "), mode),
+      "name others with datasets[].scorers, or another mode")
+  end
+  return fitting
+end
+
+-- One dataset as the run will ask it. The task is open, so every row has been read and is well formed.
+local function select_dataset(wanted, data_dir)
+  local script, err = registry.load("dataset", wanted.name)
+  if not script then return nil, err end
+  local task
+  task, err = tasks.open { dataset = script, data_dir = data_dir, mode = wanted.mode, shots = wanted.shots, limit = wanted.limit,
+    args = wanted.args, form = wanted.endpoint == "chat" and script.question and "turns" or "text" }
+  if not task then return nil, err end
+  if task:size() == 0 then return fail("data", ("dataset '%s' has no rows"):format(script.name)) end
+  local where = ("dataset '%s'"):format(script.name)
+  local scorers
+  scorers, err = load_scorers(wanted.scorers or script.scorers, task.mode, where)
+  if not scorers then return nil, err end
+  local headline = type(script.headline) == "table" and script.headline[task.mode]
+  return { name = script.name, script = script, task = task, mode = task.mode, scorers = scorers, wanted = wanted,
+    endpoint = wanted.endpoint, args = task.args, description = wanted.description, headline_metric = headline }
+end
+
+local function names_of(list)
+  local names = {}
+  for i, item in ipairs(list) do names[i] = item.name end
+  return names
+end
+
+--- What a dialect may know of the questions: the simulated server plants its answers by this.
+local function for_dialect(selections, data_dir)
+  local list = {}
+  for i, one in ipairs(selections) do
+    list[i] = { dataset = one.script.origin == "path" and one.script.path or one.name, data_dir = data_dir, mode = one.mode,
+      shots = one.task.plan.n, limit = one.wanted.limit, args = one.args, endpoint = one.endpoint,
+      form = one.task.form, scorers = names_of(one.scorers) }
+  end
+  return list
+end
+
+-- What makes an answer this variant's: how it was served, not where.
+local function identity_of(variant, dialect, launch)
+  return hash.sha256(json.encode {
+    engine = dialect.name, model = variant.model, argv = launch and json.array(launch.argv),
+    env = variant.server.env, extra_body = variant.server.extra_body,
+    base_url = not launch and variant.server.base_url or nil,
+  })
+end
+
+local function check_variant(variant)
+  local dialect, err = registry.load("server", variant.engine)
+  if not dialect then return nil, err end
+  if dialect.check then
+    local ok
+    ok, err = dialect.check(variant, { find_on_path = sys.find_on_path })
+    if not ok then return nil, err end
+  end
+  return { name = variant.name, variant = variant, dialect = dialect }
+end
+
+-- Adds the command line it will get and what that makes of its answers' identity.
+local function complete_variant(one, context)
+  one.launch = supervisor.plan(one.dialect, one.variant, context)
+  one.variant.identity = identity_of(one.variant, one.dialect, one.launch)
+end
+
+--- Resolve and check.
+-- @tparam table config resolved configuration
+-- @tparam table options data_dir
+-- @treturn ?table { config, variants = { {name, variant, dialect, launch} }, datasets = { {name, script, task, mode, scorers} },
+--   simulated }; or nil and err
+function plan.make(config, options)
+  if #config.datasets == 0 then
+    return fail("config", "datasets: nothing to ask (want at least one dataset)", "name one: qlua run gsm8k …")
+  end
+  local data_dir = options.data_dir or config.data
+  if options.data_dir and not file.stat(options.data_dir) then
+    return fail("data", ("--data %s: no such folder"):format(options.data_dir))
+  end
+  local made = { config = config, data_dir = data_dir, variants = {}, datasets = {}, simulated = false }
+  -- The variants come first: what is missing on the machine is said before 25,000 rows are read.
+  for i, variant in ipairs(config.model.variants) do
+    local one, err = check_variant(variant)
+    if not one then return nil, err end
+    made.variants[i] = one
+    made.simulated = made.simulated or one.dialect.simulated == true
+  end
+  for i, wanted in ipairs(config.datasets) do
+    local one, err = select_dataset(wanted, data_dir)
+    if not one then return nil, err end
+    made.datasets[i] = one
+  end
+  made.for_dialect = for_dialect(made.datasets, data_dir)
+  for _, one in ipairs(made.variants) do complete_variant(one, { plan = made.for_dialect, config = config }) end
+  return made
+end
+
+--- What must be the same for a run to be resumed: the questions, how they are asked and judged, who is asked.
+-- @treturn table flat: what → value
+function plan.fingerprint(made)
+  local print = {}
+  for _, one in ipairs(made.variants) do
+    print["variant " .. one.name] = one.variant.identity
+    print["sampling of variant " .. one.name] = json.encode(one.variant.generation)
+    print["server script " .. one.dialect.name] = one.dialect.sha256
+  end
+  for _, one in ipairs(made.datasets) do
+    print["dataset script " .. one.name] = one.script.sha256
+    print["mode of dataset " .. one.name] = one.mode
+    print["size of dataset " .. one.name] = one.task:size()
+    print["shots of dataset " .. one.name] = one.task.plan.n
+    print["arguments of dataset " .. one.name] = json.encode(one.args or {})
+    print["endpoint of dataset " .. one.name] = one.endpoint or "completions"
+    for _, scorer in ipairs(one.scorers) do print["scorer script " .. scorer.name] = scorer.sha256 end
+    for _, used in ipairs(one.task.files) do print["data file " .. used.path:match "[^/]*/?[^/]*$"] = used.sha256 end
+  end
+  return print
+end
+
+--- What differs between two fingerprints, in words, sorted.
+function plan.differences(old, new)
+  local lines = {}
+  for what, value in pairs(new) do
+    if old[what] == nil then
+      lines[#lines + 1] = what .. " is new"
+    elseif old[what] ~= value then
+      lines[#lines + 1] = what .. " has changed"
+    end
+  end
+  for what in pairs(old) do
+    if new[what] == nil then lines[#lines + 1] = what .. " is gone" end
+  end
+  table.sort(lines)
+  return lines
+end
+
+return plan

@@ -1,0 +1,85 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Prompts: parts put together as one text or as turns of a conversation, and the hash that names them.
+--
+-- The rules of joining are the reference harness's, since one space more is another benchmark: description,
+-- then each example as question, space, answer and an empty line, then the question with nothing after it.
+-- As turns each question is a user's message, each answer an assistant's, and the description the system's.
+
+local hash = require "qlua.core.hash"
+local json = require "qlua.core.json"
+
+local prompts = {}
+
+local ANSWER_DELIMITER = " "
+local SHOT_DELIMITER = "\n\n"
+
+--- The parts as one text.
+-- @tparam table parts `{ description =, shots = { {question=, answer=}, … }, question = }`
+-- @treturn string
+function prompts.as_text(parts)
+  local pieces = { parts.description or "" }
+  for _, shot in ipairs(parts.shots or {}) do
+    pieces[#pieces + 1] = shot.question .. ANSWER_DELIMITER .. shot.answer .. SHOT_DELIMITER
+  end
+  pieces[#pieces + 1] = parts.question
+  return table.concat(pieces)
+end
+
+--- The parts as messages of a chat.
+-- @tparam table parts as for `as_text`
+-- @treturn {table,...} list of `{ role =, content = }`
+function prompts.as_messages(parts)
+  local messages = {}
+  local function add(role, content)
+    messages[#messages + 1] = { role = role, content = content }
+  end
+  if parts.description and parts.description ~= "" then
+    add("system", parts.description)
+  end
+  for _, shot in ipairs(parts.shots or {}) do
+    add("user", shot.question)
+    add("assistant", shot.answer)
+  end
+  add("user", parts.question)
+  return messages
+end
+
+--- The hash of a prompt as it is asked: of the text's bytes, or of the messages' canonical JSON.
+-- @tparam table prompt a Prompt record
+-- @treturn string 64 hex digits
+function prompts.sha256(prompt)
+  return hash.sha256(prompt.text or json.encode(json.array(prompt.messages)))
+end
+
+local LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+--- The letter of a choice.
+-- @tparam integer index from 0
+-- @treturn string "A" to "Z"
+function prompts.letter(index)
+  return LETTERS:sub(index + 1, index + 1)
+end
+
+--- The choices of a sample, each on a line of its own: "A. …\nB. …", without a line break at the end.
+-- @tparam table sample a Sample record
+-- @treturn string
+function prompts.choices(sample)
+  local lines = {}
+  for i, choice in ipairs(sample.choices) do
+    lines[i] = prompts.letter(i - 1) .. ". " .. choice
+  end
+  return table.concat(lines, "\n")
+end
+
+--- The letters as continuations of a prompt that ends in "Answer:": " A", " B", …
+-- @tparam table sample a Sample record
+-- @treturn {string,...}
+function prompts.letters(sample)
+  local list = {}
+  for i in ipairs(sample.choices) do
+    list[i] = " " .. prompts.letter(i - 1)
+  end
+  return list
+end
+
+return prompts

@@ -1,0 +1,313 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Run: carries out a plan: variant by variant, dataset by dataset, then results and reports.
+-- Owns the run's folder and its store while it works. Whatever ends it early (an error, Ctrl-C) leaves a folder that can be
+-- resumed, no server behind, and says how to go on.
+
+local clock = require "qlua.core.clock"
+local file = require "qlua.core.file"
+local http = require "qlua.core.http"
+local json = require "qlua.core.json"
+local manifest = require "qlua.manifest"
+local outcomes = require "qlua.outcomes"
+local pipeline = require "qlua.pipeline"
+local plan = require "qlua.plan"
+local run_report = require "qlua.run_report"
+local run_store = require "qlua.run_store"
+local sender = require "qlua.sender"
+local supervisor = require "qlua.supervisor"
+local sys = require "qlua.core.sys"
+
+local run = {}
+
+local function fail(kind, text, hint) return nil, { kind = kind, text = text, hint = hint } end
+
+-- ---- the run's folder -----------------------------------------------------------------------------------
+
+local function new_folder(out)
+  local base = ("%s/%s"):format(out, clock.stamp())
+  local dir, suffix = base, 1
+  while file.stat(dir) do
+    suffix = suffix + 1
+    dir = ("%s-%d"):format(base, suffix)
+  end
+  local ok, err = file.make_dir(dir .. "/logs")
+  if not ok then return nil, err end
+  return dir
+end
+
+local function refuse_mixing(dir, differences)
+  return fail("config", ("%s: cannot be resumed, since answers of two different runs would be mixed: %s"):format(dir,
+    table.concat(differences, "; ")), "start a new run, or restore what has changed")
+end
+
+local function open_store(made, options)
+  local dir, err = options.resume, nil
+  if dir then
+    dir = dir:gsub("/+$", "")
+    if not file.stat(dir .. "/run.db") then
+      return fail("usage", ("--resume %s: no run.db there"):format(dir), "want the folder of a run, e.g. results/20261123_101500")
+    end
+  else
+    dir, err = new_folder(options.out or "results")
+    if not dir then return nil, err end
+  end
+  local store
+  store, err = run_store.open(dir, { max_pages = options.max_pages })
+  if not store then return nil, err end
+  local fingerprint = plan.fingerprint(made)
+  local old = store:meta "fingerprint"
+  if old then
+    local differences = plan.differences(old, fingerprint)
+    if #differences > 0 then
+      store:close()
+      return refuse_mixing(dir, differences)
+    end
+  end
+  store:meta("fingerprint", fingerprint)
+  return dir, store
+end
+
+-- ---- one state for the whole run ------------------------------------------------------------------------
+
+local function variant_record(one)
+  local variant = one.variant
+  return { description = variant.description, model = variant.model, engine = variant.engine,
+    quantization = variant.quantization, kv_cache_dtype = variant.kv_cache_dtype, generation = variant.generation,
+    argv = one.launch and json.array(one.launch.argv) or nil, simulated = one.dialect.simulated or nil }
+end
+
+local function dataset_record(one)
+  local names = {}
+  for i, scorer in ipairs(one.scorers) do names[i] = scorer.name end
+  return { summary = one.script.summary, mode = one.mode, shots = one.task.plan.n, split = one.task.split,
+    headline_scorer = names[1], headline_metric = one.headline_metric, scorers = json.array(names), expected = one.task:size(),
+    endpoint = one.endpoint or "completions", group_average = one.script.group_average, files = json.array(one.task.files),
+    script_sha256 = one.script.sha256, tags = one.script.tags and json.array(one.script.tags) or nil }
+end
+
+local function open_session(self)
+  local made, store = self.made, self.store
+  self.wall_offset_ns = clock.wall_ns() - clock.now_ns()
+  local now = clock.iso()
+  self.started_at = store:meta "started_at" or store:meta("started_at", now)
+  local facts = manifest.make(made, { command = self.options.command, created_at = self.started_at })
+  store:open_session(now, { wall_offset_ns = self.wall_offset_ns, command = self.options.command })
+  self.wall_offsets = {}
+  self.manifest = facts
+  store:meta("manifest", facts)
+  store:meta("config", made.config)
+  store:meta("simulated", made.simulated)
+  if not store:meta "options" then store:meta("options", { command = json.array(self.options.command) }) end
+  for position, one in ipairs(made.variants) do
+    store:put_variant(one.name, position, one.variant.identity, variant_record(one))
+  end
+  for position, one in ipairs(made.datasets) do store:put_dataset(one.name, position, dataset_record(one)) end
+  store:commit()
+end
+
+-- CLOCK_MONOTONIC of a session as CLOCK_REALTIME: each session measured its own offset when it began.
+local function wall_offset_of(self, session)
+  if session == self.store.session then return self.wall_offset_ns end
+  local known = self.wall_offsets[session]
+  if not known then
+    local row = self.store:one("SELECT record FROM session WHERE number = ?", session)
+    known = row and json.decode(row.record).wall_offset_ns or self.wall_offset_ns
+    self.wall_offsets[session] = known
+  end
+  return known
+end
+
+-- ---- asking ---------------------------------------------------------------------------------------------
+
+local function timeouts_of(benchmark)
+  return { connect_ms = benchmark.connect_timeout_s * 1000 // 1 | 0, first_byte_ms = benchmark.first_byte_timeout_s * 1000 // 1 | 0,
+    idle_ms = benchmark.idle_timeout_s * 1000 // 1 | 0, total_ms = benchmark.total_timeout_s * 1000 // 1 | 0 }
+end
+
+local function new_sender(self, one, server, client)
+  return sender.new {
+    client = client, dialect = one.dialect, variant = one.variant, server = server, store = self.store,
+    headers = server.headers, timeouts = timeouts_of(self.made.config.benchmark), retries = self.made.config.benchmark.retries,
+    random = math.random, -- jitter only; no result depends on it
+    is_stopped = function() return self.stopped end,
+    split_events = http.split_events,
+    log = function(text, where)
+      self.store:put_event(clock.wall_ns(), "retry", text, { variant = one.name, dataset = where.dataset, sample = where.sample })
+    end,
+  }
+end
+
+local function new_job(self, one, dataset, server, client)
+  local config = self.made.config
+  return {
+    task = dataset.task, script = dataset.script, dataset = dataset, variant = one.variant, mode = dataset.mode,
+    endpoint = dataset.endpoint or one.variant.server.endpoint or "completions", model = server.model, args = dataset.args,
+    sampling = one.variant.generation, stream = config.benchmark.collect_latency, scorers = dataset.scorers,
+    sender = new_sender(self, one, server, client), store = self.store, repeat_index = 0,
+    concurrency = config.benchmark.concurrency, extra_body = one.variant.server.extra_body,
+    wall_offset_of = function(session) return wall_offset_of(self, session) end,
+    is_stopped = function() return self.stopped end,
+    on_progress = function(tally) self.progress:tick(tally) end,
+  }
+end
+
+-- Requests of the run's own shape whose replies are thrown away: first requests pay for caches and compilation.
+local function warm_up(self, one, server, client)
+  local dataset = self.made.datasets[1]
+  local count = self.made.config.benchmark.num_warmup_iterations
+  if count == 0 or dataset.script.converse then return end
+  local sampling = setmetatable({ max_tokens = 16 }, { __index = one.variant.generation })
+  local transmitter = new_sender(self, one, server, client)
+  for i = 1, count do
+    local prompt = dataset.task:prompt((i - 1) % dataset.task:size())
+    if prompt then
+      local ask = { mode = "generate", prompt = prompt, endpoint = prompt.messages and "chat" or "completions",
+        model = server.model, sampling = sampling, extra_body = one.variant.server.extra_body }
+      local request = one.dialect.request(ask)
+      transmitter:transmit(request, json.encode(request.body))
+    end
+  end
+end
+
+local function count_known(self, one, dataset)
+  local row = self.store:one("SELECT count(*) AS n FROM answer WHERE variant = ? AND dataset = ?", one.name, dataset.name)
+  return row.n
+end
+
+local function ask_dataset(self, one, dataset, server, client)
+  local phase = self.store:open_phase(one.name, dataset.name, clock.wall_ns())
+  local job = new_job(self, one, dataset, server, client)
+  self.progress:phase(one.name, dataset.name, dataset.task:size(), count_known(self, one, dataset))
+  local tally = pipeline.ask(job)
+  self.store:update_phase(phase, clock.wall_ns(), tally.asked)
+  self.store:commit()
+  self.progress:finish()
+  return tally
+end
+
+local function is_complete(self, one)
+  for _, dataset in ipairs(self.made.datasets) do
+    local row = self.store:one([[SELECT count(*) AS n FROM answer WHERE variant = ? AND dataset = ?
+      AND outcome NOT IN (]] .. outcomes.sql_errors .. ")", one.name, dataset.name)
+    if row.n < dataset.task:size() then return false end
+  end
+  return true
+end
+
+local function record_server(self, one, server)
+  self.manifest.servers[one.name] = { argv = server.argv and json.array(server.argv), base_url = server.base_url, facts = server.facts,
+    unix_socket = server.unix_socket }
+  self.store:meta("manifest", self.manifest)
+end
+
+local function start_server(self, one, client)
+  self.progress:message(("%s: starting %s"):format(one.name, one.dialect.name))
+  return supervisor.start(one.dialect, one.variant, {
+    client = client, log_path = ("%s/logs/%s.log"):format(self.dir, one.name), nonce = self.nonce, plan = self.made.for_dialect,
+    config = self.made.config, endpoint = one.variant.server.endpoint,
+    write_file = function(name, text)
+      local path = ("%s/logs/%s"):format(self.dir, name)
+      local ok, err = file.write(path, text)
+      if not ok then error(err, 0) end
+      return path
+    end,
+    is_stopped = function() return self.stopped end,
+  })
+end
+
+-- Asks everything of a running server; the first error that ends the variant, or nil.
+local function ask_all(self, one, server, client)
+  warm_up(self, one, server, client)
+  for _, dataset in ipairs(self.made.datasets) do
+    if self.stopped then return nil end
+    local tally = ask_dataset(self, one, dataset, server, client)
+    if tally.stop then
+      if server.process and not server:is_alive() then return server:explain_death() end
+      tally.stop.text = ("variant '%s': %s"):format(one.name, tally.stop.text)
+      return tally.stop
+    end
+  end
+end
+
+local function run_variant(self, one)
+  if is_complete(self, one) then
+    self.progress:message(("%s: all answers are there already"):format(one.name))
+    return nil
+  end
+  local client = http.open { max_in_flight = self.made.config.benchmark.concurrency }
+  self.client = client
+  local server, err = start_server(self, one, client)
+  if server then
+    self.server = server
+    record_server(self, one, server)
+    local _
+    _, err = xpcall(ask_all, function(raised)
+      return type(raised) == "table" and raised or { kind = "internal", text = debug.traceback(tostring(raised), 2) }
+    end, self, one, server, client)
+  end
+  client:close() -- before the server is told to stop: some wait for their clients
+  self.client, self.server = nil, nil
+  if server then server:stop() end
+  if err and err.kind ~= "cancelled" then self.store:put_event(clock.wall_ns(), "variant_failed", err.text, { variant = one.name }) end
+  return err
+end
+
+-- ---- Ctrl-C -----------------------------------------------------------------------------------------------
+
+local function watch_signals(self)
+  local task = require "qlua.core.task"
+  local function on_signal()
+    if self.stopped then sys.exit(130) end
+    self.stopped = true
+    self.progress:message "stopping: answers are kept, servers are stopped (once more: at once)"
+    if self.client then self.client:cancel_all() end
+  end
+  task.on_signal(task.SIGINT, on_signal)
+  task.on_signal(task.SIGTERM, on_signal)
+end
+
+-- ---- the whole ----------------------------------------------------------------------------------------------
+
+local function conclude(self, errors)
+  self.store:meta("finished_at", clock.iso())
+  self.store:commit()
+  local summary = run_report.write(self.dir, self.store, self.options)
+  self.store:close()
+  if self.stopped then
+    return nil, { kind = "cancelled", text = "stopped: what was answered is in " .. self.dir,
+      hint = "go on with: " .. self.options.resume_command(self.dir) }
+  end
+  if #errors > 0 then
+    local first = table.remove(errors, 1)
+    first.others = errors
+    first.hint = (first.hint and first.hint .. "; " or "") .. "go on with: " .. self.options.resume_command(self.dir)
+    return nil, first
+  end
+  return summary, self.dir
+end
+
+--- Carry out a plan.
+-- @tparam table made a plan
+-- @tparam table options out, resume, progress, command (list of words), resume_command(dir), language, layouts, max_pages
+-- @treturn ?table summary, and the run's folder; or nil and err
+function run.execute(made, options)
+  local dir, store = open_store(made, options)
+  if not dir then return nil, store end
+  local self = { made = made, options = options, dir = dir, store = store, progress = options.progress, stopped = false,
+    nonce = ("%x%x"):format(sys.pid(), clock.wall_ns()) }
+  open_session(self)
+  watch_signals(self)
+  local errors = {}
+  for _, one in ipairs(made.variants) do
+    if self.stopped then break end
+    local err = run_variant(self, one)
+    if err and (err.kind == "store" or err.kind == "internal") then error(err, 0) end -- nothing more can be kept or trusted
+    if err and err.kind ~= "cancelled" then
+      errors[#errors + 1] = err
+      self.progress:message(err.text)
+    end
+  end
+  return conclude(self, errors)
+end
+
+return run

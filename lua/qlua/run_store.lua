@@ -1,0 +1,171 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The run's store: the records of a run, put and read. SQL lives here and in schema.lua, nowhere else.
+
+local json = require "qlua.core.json"
+local pack = require "qlua.core.pack"
+local schema = require "qlua.schema"
+local store = require "qlua.core.store"
+
+local run_store = {}
+run_store.__index = run_store
+
+--- Open `<dir>/run.db`.
+-- @tparam string dir the run's folder
+-- @tparam[opt] table options read_only: for reports of a run that may still be going on
+-- @return the store, or nil and err
+function run_store.open(dir, options)
+  local db, err = store.open(dir .. "/run.db", {
+    schema = schema.sql, version = schema.version, read_only = options and options.read_only,
+    max_pages = options and options.max_pages,
+  })
+  if not db then return nil, err end
+  return setmetatable({ db = db, prompts_seen = {} }, run_store)
+end
+
+local function must(ok, err)
+  if not ok then error(err, 0) end
+  return ok
+end
+
+function run_store:put(sql, ...)
+  return must(self.db:put(sql, ...))
+end
+
+function run_store:one(sql, ...)
+  return must(self.db:rows(sql, ...))[1]
+end
+
+--- Read or write one value of the run's meta table (tables as JSON).
+function run_store:meta(key, value)
+  if value ~= nil then
+    self:put("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, json.encode(value))
+    return value
+  end
+  local row = self:one("SELECT value FROM meta WHERE key = ?", key)
+  return row and (json.decode(row.value))
+end
+
+function run_store:open_session(started_at, record)
+  self:put("INSERT INTO session (started_at, record) VALUES (?, ?)", started_at, json.encode(record))
+  self.session = self:one("SELECT max(number) AS number FROM session").number
+  return self.session
+end
+
+function run_store:put_variant(name, position, identity, record)
+  self:put("INSERT OR REPLACE INTO variant VALUES (?, ?, ?, ?)", name, position, identity, json.encode(record))
+end
+
+function run_store:put_dataset(name, position, record)
+  self:put("INSERT OR REPLACE INTO dataset VALUES (?, ?, ?)", name, position, json.encode(record))
+end
+
+local function records(rows)
+  local list = {}
+  for _, row in ipairs(rows) do
+    local record = json.decode(row.record)
+    record.name, record.identity = row.name, row.identity
+    list[#list + 1] = record
+  end
+  return list
+end
+
+function run_store:variants() return records(must(self.db:rows "SELECT * FROM variant ORDER BY position")) end
+function run_store:datasets() return records(must(self.db:rows "SELECT * FROM dataset ORDER BY position")) end
+
+function run_store:put_prompt(sha256, body)
+  if self.prompts_seen[sha256] then return end
+  self.prompts_seen[sha256] = true
+  self:put("INSERT OR IGNORE INTO prompt VALUES (?, ?)", sha256, body)
+end
+
+function run_store:put_sample(dataset, sample, prompt_sha256)
+  local target = sample.target
+  if type(target) == "table" then target = json.encode(target) end
+  self:put("INSERT OR IGNORE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?)", dataset, sample.id, sample.index, sample.group,
+    target ~= nil and tostring(target) or nil, sample.row_sha256, prompt_sha256)
+end
+
+--- The stored reply to a request that was answered, or nil. Only good replies are replayed; an error is asked again.
+function run_store:find_reply(key)
+  local row = self:one("SELECT * FROM request WHERE key = ? AND error_kind IS NULL", key)
+  if not row then return nil end
+  return {
+    status = row.status, headers = row.headers and (json.decode(row.headers)) or {},
+    body = row.body and must(pack.unpack(row.body)) or "", stamps = row.stamps and must(pack.unpack(row.stamps)) or "",
+    marks = { queued_ns = row.queued_ns, start_ns = row.start_ns, connect_ns = row.connect_ns,
+      first_byte_ns = row.first_byte_ns, last_byte_ns = row.last_byte_ns, reads = row.reads },
+    tries = row.tries, session = row.session,
+  }
+end
+
+local function packed(text)
+  return text and #text > 0 and store.blob(pack.pack(text)) or nil
+end
+
+function run_store:put_request(row)
+  local reply, marks = row.reply, row.reply.marks or {}
+  self:put([[INSERT OR REPLACE INTO request VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)]],
+    row.key, row.variant, row.dataset, row.sample, row.repeat_index, row.turn, row.part, self.session, row.path,
+    row.prompt_sha256, row.continuation, row.params, row.tries, reply.status, row.error_kind, row.error_text,
+    json.encode(reply.headers or {}), packed(reply.body), packed(reply.stamps),
+    marks.queued_ns, marks.start_ns, marks.connect_ns, marks.first_byte_ns, marks.last_byte_ns, marks.reads)
+end
+
+--- Is this question answered, by this very variant, row, prompt and sampling? Errors do not count: they are asked again.
+-- @treturn ?table outcome, completion_tokens
+function run_store:find_answer(identity, variant, dataset, sample, repeat_index)
+  local row = self:one([[SELECT identity, outcome, session, completion_tokens FROM answer
+    WHERE variant = ? AND dataset = ? AND sample = ? AND repeat_index = ?]], variant, dataset, sample, repeat_index)
+  return row and row.identity == identity and row or nil
+end
+
+function run_store:put_answer(row)
+  self:put([[INSERT OR REPLACE INTO answer VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)]],
+    row.variant, row.dataset, row.sample, row.repeat_index, row.identity, row.outcome, row.score, row.value, row.how,
+    row.span_from, row.span_to, json.encode(row.scores or {}), row.text, row.reasoning, row.finish,
+    row.prompt_tokens, row.completion_tokens, row.count_source, row.latency_ns, row.ttft_ns, row.start_ns, row.end_ns,
+    row.tries, row.turns, row.text_sha256, row.error_text, row.session or self.session)
+end
+
+--- Answer rows in the order variant, dataset, position, repeat, as qlua.summary wants them.
+function run_store:answers()
+  local nextrow, cursor, _, closing = self.db:each [[
+    SELECT a.variant, a.dataset, a.sample, s.position, s.grp, a.repeat_index, a.outcome, a.score, a.scores, a.value,
+      a.finish, a.prompt_tokens, a.completion_tokens, a.count_source, a.latency_ns, a.ttft_ns, a.start_ns, a.end_ns, a.tries,
+      a.text_sha256, a.session
+    FROM answer a JOIN variant v ON v.name = a.variant JOIN dataset d ON d.name = a.dataset
+      JOIN sample s ON s.dataset = a.dataset AND s.id = a.sample
+    ORDER BY v.position, d.position, s.position, a.repeat_index]]
+  return function()
+    local row = nextrow(cursor)
+    if row then
+      row.group, row.grp = row.grp, nil
+      row.scores = json.decode(row.scores)
+    end
+    return row
+  end, nil, nil, closing
+end
+
+function run_store:open_phase(variant, dataset, start_ns)
+  self:put("INSERT INTO phase (session, variant, dataset, start_ns) VALUES (?, ?, ?, ?)", self.session, variant, dataset, start_ns)
+  return self:one("SELECT max(id) AS id FROM phase").id
+end
+
+function run_store:update_phase(id, end_ns, asked)
+  self:put("UPDATE phase SET end_ns = ?, asked = ? WHERE id = ?", end_ns, asked, id)
+end
+
+function run_store:phases()
+  return must(self.db:rows "SELECT variant, dataset, session, start_ns, end_ns, asked FROM phase ORDER BY id")
+end
+
+function run_store:put_event(at_ns, kind, text, where)
+  where = where or {}
+  self:put("INSERT INTO event (session, at_ns, variant, dataset, sample, kind, text) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    self.session, at_ns, where.variant, where.dataset, where.sample, kind, text)
+end
+
+function run_store:commit() return must(self.db:commit()) end
+function run_store:close() return self.db:close() end
+
+return run_store

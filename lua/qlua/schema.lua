@@ -1,0 +1,47 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The run's database. Users may query it: `sqlite3 results/…/run.db`.
+-- Times ending in _ns of a request are CLOCK_MONOTONIC of the session that sent it; those of answer and phase are
+-- CLOCK_REALTIME, so that sessions of one run can be put in order. body and stamps of a request are zstd frames.
+
+return {
+  version = 1,
+  sql = [[
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- one qlua process that worked on this run
+CREATE TABLE session (number INTEGER PRIMARY KEY, started_at TEXT NOT NULL, record TEXT NOT NULL);
+
+CREATE TABLE variant (name TEXT PRIMARY KEY, position INTEGER NOT NULL, identity TEXT NOT NULL, record TEXT NOT NULL);
+
+CREATE TABLE dataset (name TEXT PRIMARY KEY, position INTEGER NOT NULL, record TEXT NOT NULL);
+
+CREATE TABLE sample (dataset TEXT NOT NULL, id TEXT NOT NULL, position INTEGER NOT NULL, grp TEXT, target TEXT,
+  row_sha256 TEXT NOT NULL, prompt_sha256 TEXT, PRIMARY KEY (dataset, id)) WITHOUT ROWID;
+
+CREATE TABLE prompt (sha256 TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+
+-- what was sent and what came back; key: sha256 of variant, question, turn, part and body
+CREATE TABLE request (key TEXT PRIMARY KEY, variant TEXT NOT NULL, dataset TEXT NOT NULL, sample TEXT NOT NULL,
+  repeat_index INTEGER NOT NULL, turn INTEGER NOT NULL, part INTEGER NOT NULL, session INTEGER NOT NULL,
+  path TEXT NOT NULL, prompt_sha256 TEXT, continuation TEXT, params TEXT NOT NULL,
+  tries INTEGER NOT NULL, status INTEGER, error_kind TEXT, error_text TEXT, headers TEXT, body BLOB, stamps BLOB,
+  queued_ns INTEGER, start_ns INTEGER, connect_ns INTEGER, first_byte_ns INTEGER, last_byte_ns INTEGER, reads INTEGER
+) WITHOUT ROWID;
+CREATE INDEX request_by_question ON request (variant, dataset, sample);
+
+-- what became of a question; identity: sha256 of variant, row, prompt, sampling and repeat
+CREATE TABLE answer (variant TEXT NOT NULL, dataset TEXT NOT NULL, sample TEXT NOT NULL, repeat_index INTEGER NOT NULL,
+  identity TEXT NOT NULL, outcome TEXT NOT NULL, score REAL, value TEXT, how TEXT, span_from INTEGER, span_to INTEGER,
+  scores TEXT, text TEXT, reasoning TEXT, finish TEXT, prompt_tokens INTEGER, completion_tokens INTEGER, count_source TEXT,
+  latency_ns INTEGER, ttft_ns INTEGER, start_ns INTEGER, end_ns INTEGER, tries INTEGER, turns INTEGER, text_sha256 TEXT,
+  error_text TEXT, session INTEGER NOT NULL, PRIMARY KEY (variant, dataset, sample, repeat_index)) WITHOUT ROWID;
+
+-- the time in which a session asked a variant a dataset: the window that throughput is taken over
+CREATE TABLE phase (id INTEGER PRIMARY KEY, session INTEGER NOT NULL, variant TEXT NOT NULL, dataset TEXT NOT NULL,
+  start_ns INTEGER NOT NULL, end_ns INTEGER, asked INTEGER NOT NULL DEFAULT 0);
+
+-- retries, crashes, warnings: what a reader of the numbers may want to know
+CREATE TABLE event (id INTEGER PRIMARY KEY, session INTEGER NOT NULL, at_ns INTEGER NOT NULL, variant TEXT, dataset TEXT,
+  sample TEXT, kind TEXT NOT NULL, text TEXT NOT NULL);
+]],
+}

@@ -1,0 +1,128 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Sender: the step *send* of a sample's journey: one request, with retries, stored, or replayed from the store.
+-- Everything before and after it is pure. A request's key is the hash of all that could change its answer, so that a
+-- resumed run finds what it has and a changed one finds nothing.
+
+local clock = require "qlua.core.clock"
+local hash = require "qlua.core.hash"
+local json = require "qlua.core.json"
+local openai = require "qlua.openai"
+local retry = require "qlua.retry"
+local task = require "qlua.core.task"
+
+local sender = {}
+sender.__index = sender
+
+--- @tparam table parts client, dialect, variant, server, store, timeouts, retries, random, is_stopped(), log(text, where)
+function sender.new(parts)
+  return setmetatable(parts, sender)
+end
+
+local function failure_of(reply, request, dialect)
+  if reply.error then return { kind = reply.error.kind, text = reply.error.text } end
+  if reply.status ~= 200 then
+    local message, code = openai.error_of((json.decode(reply.body)))
+    message = message or (reply.body or ""):sub(1, 200)
+    return { kind = "http", status = reply.status, code = code, text = ("HTTP %d: %s"):format(reply.status, message),
+      too_long = (reply.status == 400 or reply.status == 413) and openai.is_too_long(message) }
+  end
+  local response, err = dialect.read(reply, request)
+  if response then return nil, response end
+  if err.kind == "http" then err.too_long = openai.is_too_long(err.text) end
+  return err
+end
+
+-- The key leaves out what differs between two sessions of one run: the address, and the name the model is served by.
+local function key_of(self, ask, request)
+  local model = request.body.model
+  request.body.model = nil
+  local key = hash.sha256(json.encode { self.variant.identity, request.method, request.path, request.body,
+    ask.dataset, ask.sample, ask.repeat_index, ask.turn, ask.part })
+  request.body.model = model
+  return key
+end
+
+-- What is stored of the body: its fields without the prompt, which has a table of its own.
+local function params_of(body)
+  local params = {}
+  for field, value in pairs(body) do
+    if field ~= "prompt" and field ~= "messages" then params[field] = value end
+  end
+  return json.encode(params)
+end
+
+function sender:transmit(request, text)
+  return self.client:send {
+    method = request.method, url = self.server.base_url .. request.path, unix_socket = self.server.unix_socket,
+    headers = self.headers, body = text, sse = request.sse, ca_file = self.server.ca_file, insecure = self.server.insecure,
+    connect_ms = self.timeouts.connect_ms, first_byte_ms = self.timeouts.first_byte_ms,
+    idle_ms = self.timeouts.idle_ms, total_ms = self.timeouts.total_ms,
+  }
+end
+
+-- A server that no longer answers is either busy or gone, and only its supervisor knows.
+local function is_server_gone(self, failure)
+  if failure.kind ~= "connect" and failure.kind ~= "protocol" then return false end
+  return self.server.is_alive and not self.server:is_alive()
+end
+
+local function try_until_final(self, ask, request)
+  local text = json.encode(request.body)
+  local tries = 0
+  while true do
+    tries = tries + 1
+    local reply = self:transmit(request, text)
+    local failure, response = failure_of(reply, request, self.dialect)
+    if not failure then return reply, tries, nil, response end
+    if failure.kind == "cancelled" or self.is_stopped() then
+      return reply, tries, { kind = "cancelled", text = "the run was stopped" }
+    end
+    if is_server_gone(self, failure) then
+      failure.outcome = "server_dead"
+      return reply, tries, failure
+    end
+    local outcome, more = retry.judge(failure)
+    if tries > math.min(self.retries, more) then
+      failure.outcome = outcome
+      return reply, tries, failure
+    end
+    local server_ms = retry.server_wait_ms(reply.headers and reply.headers["retry-after"], clock.wall_ns() // 1000000000)
+    self.log(("try %d failed: %s"):format(tries, failure.text), ask)
+    task.sleep(retry.wait_ms(tries, self.random(), server_ms))
+    if self.is_stopped() then return reply, tries, { kind = "cancelled", text = "the run was stopped" } end
+  end
+end
+
+--- Ask once.
+-- @tparam table ask dataset, sample, repeat_index, turn, part, mode, prompt, prompt_sha256, continuation, sampling, endpoint, stream, model
+-- @treturn ?table Response, with `reply` facts in response.sent; or nil and err { outcome=, text=, kind= }
+function sender:ask(ask)
+  local request = self.dialect.request(ask)
+  local key = key_of(self, ask, request)
+  local stored = self.store:find_reply(key)
+  if stored then
+    stored.events = request.sse and self.split_events(stored.body, stored.stamps) or nil
+    local failure, response = failure_of(stored, request, self.dialect)
+    if response then
+      response.sent = { tries = stored.tries, marks = stored.marks, session = stored.session, replayed = true }
+      return response
+    end
+    self.log("a stored reply could not be read again: " .. failure.text, ask)
+  end
+  local reply, tries, failure, response = try_until_final(self, ask, request)
+  if failure and failure.kind == "cancelled" then return nil, failure end
+  self.store:put_request {
+    key = key, variant = self.variant.name, dataset = ask.dataset, sample = ask.sample, repeat_index = ask.repeat_index,
+    turn = ask.turn, part = ask.part, path = request.path, prompt_sha256 = ask.prompt_sha256,
+    continuation = ask.continuation, params = params_of(request.body), tries = tries, reply = reply,
+    error_kind = failure and failure.kind, error_text = failure and failure.text,
+  }
+  if failure then
+    failure.tries = tries
+    return nil, failure
+  end
+  response.sent = { tries = tries, marks = reply.marks, session = self.store.session }
+  return response
+end
+
+return sender

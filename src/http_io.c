@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+// http_io: the I/O thread: its libuv loop, curl's sockets and timer on it, the lanes' windows.
+//
+// Everything here runs on that thread but ql_http_io_open. Curl says which sockets to watch and when to
+// call again; each call may finish transfers, and each finished one makes room for its lane's next.
+// Not obvious: curl's timer of zero means "at once", and a uv_timer of zero fires a turn of the loop
+// later than an idle handle, with a rounding to the next millisecond in between; so zero is an idle turn.
+
+#include "http_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct watch {
+  uv_poll_t poll;
+  curl_socket_t fd;
+  int events;
+  struct ql_http *http;
+};
+
+// ---- the window ---------------------------------------------------------------------------------------
+
+static void list_add(struct ql_http_list *list, struct ql_http_job *job) {
+  job->next = NULL;
+  job->prev = list->last;
+  if (list->last)
+    list->last->next = job;
+  else
+    list->first = job;
+  list->last = job;
+  list->count++;
+}
+
+static void list_remove(struct ql_http_list *list, struct ql_http_job *job) {
+  if (job->prev)
+    job->prev->next = job->next;
+  else
+    list->first = job->next;
+  if (job->next)
+    job->next->prev = job->prev;
+  else
+    list->last = job->prev;
+  list->count--;
+}
+
+static void count(atomic_uint_fast64_t *counter, uint64_t more) {
+  atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+}
+
+// A start can fail at once and come back here by ql_http_job_ended: the flag makes that a loop, not a recursion.
+static void feed(struct ql_http_lane *lane) {
+  if (lane->is_feeding)
+    return;
+  lane->is_feeding = true;
+  while (lane->waiting.first && lane->flying.count < lane->max_in_flight) {
+    struct ql_http_job *job = lane->waiting.first;
+    list_remove(&lane->waiting, job);
+    list_add(&lane->flying, job);
+    atomic_fetch_sub_explicit(&lane->queued, 1, memory_order_relaxed);
+    count(&lane->in_flight, 1);
+    ql_http_transfer_start(lane->http, job);
+  }
+  lane->is_feeding = false;
+}
+
+void ql_http_job_ended(struct ql_http_job *job) {
+  struct ql_http_lane *lane = job->lane;
+  bool was_started = job->reply->marks.start_ns != 0;
+  list_remove(was_started ? &lane->flying : &lane->waiting, job);
+  atomic_fetch_sub_explicit(was_started ? &lane->in_flight : &lane->queued, 1, memory_order_relaxed);
+  count(&lane->done, 1);
+  if (job->reply->error)
+    count(&lane->failed, 1);
+  ql_http_hand_back(job);
+  feed(lane);
+}
+
+static void cancel_lane(struct ql_http *http, struct ql_http_lane *lane) {
+  while (lane->waiting.first) // first, or each place that gets free would be filled from here
+    ql_http_transfer_cancel(http, lane->waiting.first);
+  while (lane->flying.first)
+    ql_http_transfer_cancel(http, lane->flying.first);
+}
+
+static void cancel_one(struct ql_http *http, struct ql_http_lane *lane, uint64_t number) {
+  struct ql_http_list *lists[] = {&lane->waiting, &lane->flying};
+  for (size_t i = 0; i < QL_LEN(lists); i++)
+    for (struct ql_http_job *job = lists[i]->first; job; job = job->next)
+      if (job->number == number) {
+        ql_http_transfer_cancel(http, job);
+        return;
+      }
+}
+
+// ---- curl on the loop ---------------------------------------------------------------------------------
+
+static void take_finished(struct ql_http *http) {
+  CURLMsg *message;
+  int left;
+  while ((message = curl_multi_info_read(http->multi, &left))) {
+    struct ql_http_job *job = NULL;
+    CURLcode code = message->data.result;
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &job);
+    ql_http_transfer_done(http, job, code);
+  }
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events) {
+  struct watch *watch = poll->data;
+  struct ql_http *http = watch->http;
+  // An error has stopped the watch. What came before it is still to be read, and the read after that says
+  // what it was, where CURL_CSELECT_ERR would lose both.
+  if (status < 0) {
+    events = watch->events;
+    uv_poll_start(poll, events, on_ready);
+  }
+  int flags = 0;
+  if (events & UV_READABLE)
+    flags |= CURL_CSELECT_IN;
+  if (events & UV_WRITABLE)
+    flags |= CURL_CSELECT_OUT;
+  int running;
+  curl_multi_socket_action(http->multi, watch->fd, flags, &running); // may close the watch
+  take_finished(http);
+}
+
+static void free_watch(uv_handle_t *handle) { free(handle->data); }
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known) {
+  (void)easy;
+  struct ql_http *http = arg;
+  struct watch *watch = known;
+  if (what == CURL_POLL_REMOVE) {
+    if (watch)
+      uv_close((uv_handle_t *)&watch->poll, free_watch);
+    curl_multi_assign(http->multi, fd, NULL);
+    return 0;
+  }
+  if (!watch) {
+    watch = ql_calloc(1, sizeof *watch);
+    watch->fd = fd;
+    watch->http = http;
+    if (uv_poll_init_socket(&http->uv, &watch->poll, fd) != 0) {
+      free(watch);
+      return -1;
+    }
+    watch->poll.data = watch;
+    curl_multi_assign(http->multi, fd, watch);
+  }
+  watch->events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+  return uv_poll_start(&watch->poll, watch->events, on_ready) == 0 ? 0 : -1;
+}
+
+static void time_out(struct ql_http *http) {
+  int running;
+  curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+  take_finished(http);
+}
+
+static void on_kick(uv_idle_t *kick) {
+  uv_idle_stop(kick);
+  time_out(kick->data);
+}
+
+static void on_timer(uv_timer_t *timer) { time_out(timer->data); }
+
+static int on_curl_timer(CURLM *multi, long timeout_ms, void *arg) {
+  (void)multi;
+  struct ql_http *http = arg;
+  uv_idle_stop(&http->kick);
+  uv_timer_stop(&http->timer);
+  if (timeout_ms == 0)
+    uv_idle_start(&http->kick, on_kick);
+  else if (timeout_ms > 0)
+    uv_timer_start(&http->timer, on_timer, (uint64_t)timeout_ms, 0);
+  return 0;
+}
+
+// ---- messages -----------------------------------------------------------------------------------------
+
+// Curl closes kept connections beyond this number, which by default follows the handles of the moment.
+static void resize_pool(struct ql_http *http, long change) {
+  http->max_connections += change;
+  curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, http->max_connections + 8);
+}
+
+static void say_gone(struct ql_http *http, struct ql_http_message *message) {
+  bool was_empty;
+  message->kind = QL_HTTP_LANE_GONE;
+  ql_http_box_put(&http->outbox, message, &was_empty);
+  if (was_empty)
+    ql_bell_ring(http->bell);
+}
+
+static void stop(struct ql_http *http) {
+  http->is_stopping = true;
+  for (struct ql_http_lane *lane = http->lanes; lane; lane = lane->next) // the main thread waits in its join
+    cancel_lane(http, lane);
+  uv_stop(&http->uv);
+}
+
+// Returns whether the message may be freed.
+static bool obey(struct ql_http *http, struct ql_http_message *message) {
+  struct ql_http_lane *lane = message->lane;
+  switch (message->kind) {
+  case QL_HTTP_SEND:
+    list_add(&lane->waiting, message->job);
+    feed(lane);
+    return false; // part of the job, which may be gone by now
+  case QL_HTTP_CANCEL_ONE:
+    cancel_one(http, lane, message->number);
+    return true;
+  case QL_HTTP_CANCEL_LANE:
+    cancel_lane(http, lane);
+    return true;
+  case QL_HTTP_OPEN_LANE:
+    resize_pool(http, (long)lane->max_in_flight);
+    return true;
+  case QL_HTTP_CLOSE_LANE:
+    cancel_lane(http, lane);
+    resize_pool(http, -(long)lane->max_in_flight);
+    say_gone(http, message);
+    return false;
+  case QL_HTTP_STOP:
+    stop(http);
+    return true;
+  case QL_HTTP_REPLY:
+  case QL_HTTP_LANE_GONE:
+    break; // never in this box
+  }
+  return true;
+}
+
+static void on_wake(uv_async_t *wake) {
+  struct ql_http *http = wake->data;
+  struct ql_http_message *message = ql_http_box_take(&http->inbox);
+  while (message) {
+    struct ql_http_message *next = message->next; // obeying may give the message away
+    if (obey(http, message))
+      free(message);
+    message = next;
+  }
+}
+
+// ---- the thread ---------------------------------------------------------------------------------------
+
+// The hosts that no redirect may take to a proxy, behind those that the user has named.
+static char *make_no_proxy(void) {
+  const char *named = getenv("no_proxy");
+  if (!named)
+    named = getenv("NO_PROXY");
+  if (named && strcmp(named, "*") == 0)
+    return ql_strdup("*");
+  struct ql_buf text;
+  ql_buf_init(&text, 0);
+  ql_buf_addf(&text, "%s%slocalhost,127.0.0.0/8,::1", named ? named : "", named && *named ? "," : "");
+  return ql_buf_take(&text, NULL);
+}
+
+int ql_http_io_open(struct ql_http *http, struct ql_err *err) {
+  http->multi = curl_multi_init();
+  if (!http->multi)
+    return ql_fail(err, QL_E_INTERNAL, "cannot make a libcurl multi handle");
+  int rc = uv_loop_init(&http->uv);
+  if (rc != 0) {
+    curl_multi_cleanup(http->multi);
+    return ql_fail(err, QL_E_INTERNAL, "cannot make the i/o loop: %s", uv_strerror(rc));
+  }
+  uv_loop_configure(&http->uv, UV_METRICS_IDLE_TIME);
+  uv_async_init(&http->uv, &http->wake, on_wake);
+  uv_timer_init(&http->uv, &http->timer);
+  uv_idle_init(&http->uv, &http->kick);
+  http->wake.data = http->timer.data = http->kick.data = http;
+  curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+  curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
+  curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+  curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
+  curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+  http->no_proxy = make_no_proxy();
+  return 0;
+}
+
+void *ql_http_thread(void *arg) {
+  struct ql_http *http = arg;
+  while (!http->is_stopping)
+    uv_run(&http->uv, UV_RUN_DEFAULT);
+  ql_http_slots_free(http);
+  curl_multi_cleanup(http->multi); // closes the kept connections
+  uv_close((uv_handle_t *)&http->wake, NULL);
+  uv_close((uv_handle_t *)&http->timer, NULL);
+  uv_close((uv_handle_t *)&http->kick, NULL);
+  uv_run(&http->uv, UV_RUN_DEFAULT);
+  uv_loop_close(&http->uv);
+  return NULL;
+}

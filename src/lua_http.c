@@ -1,0 +1,557 @@
+// SPDX-License-Identifier: Apache-2.0
+// lua_http: qlua.core.http. Requests as tables, replies as the Reply record of docs/architecture.md.
+// `stamps` holds 12 bytes per event, little-endian ("<I4I8"): the offset in the body just past the event's
+// data, and the time of the read that brought its last byte; body and stamps together give the events again.
+//
+// Owns one ql_http per Lua state, opened by the first client, and a lane per client. A reply waits in a
+// box of the registry while it is turned into a table: if that raises for want of memory, the next reply
+// or the collector frees it. Misuse of a field raises at the caller; what the world does, and a url it
+// gave us, comes back as reply.error.
+
+#include "http.h"
+#include "sse.h"
+#include "task.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+int ql_open_http(lua_State *L);
+
+#define CLIENT "qlua.http.client"
+#define THREAD "qlua.http.thread"
+#define BOX "qlua.http.box"
+#define SPLITTER "qlua.http.splitter"
+
+static char thread_key, box_key; // their addresses are keys of the registry
+
+struct box {
+  struct ql_http_reply *reply;
+};
+
+// ---- the thread, shared by all clients ------------------------------------------------------------------
+
+static int thread_gc(lua_State *L) {
+  struct ql_http **thread = luaL_checkudata(L, 1, THREAD);
+  ql_http_close(*thread);
+  *thread = NULL;
+  return 0;
+}
+
+static int box_gc(lua_State *L) {
+  struct box *box = luaL_checkudata(L, 1, BOX);
+  ql_http_reply_free(box->reply);
+  box->reply = NULL;
+  return 0;
+}
+
+// Finalizers run in reverse order of marking, so each client is closed before the thread.
+static struct ql_http *open_thread(lua_State *L, struct ql_err *err) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &thread_key) == LUA_TUSERDATA) {
+    struct ql_http *known = *(struct ql_http **)lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return known;
+  }
+  lua_pop(L, 1);
+  struct ql_http **thread = lua_newuserdatauv(L, sizeof *thread, 0);
+  *thread = NULL;
+  luaL_setmetatable(L, THREAD);
+  *thread = ql_http_open(ql_task_loop(L), err);
+  if (*thread) {
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &thread_key);
+  }
+  lua_pop(L, 1);
+  return lua_rawgetp(L, LUA_REGISTRYINDEX, &thread_key) == LUA_TUSERDATA
+             ? *(struct ql_http **)lua_touserdata(L, -1)
+             : NULL;
+}
+
+// ---- from a table to a request --------------------------------------------------------------------------
+
+enum field_type { TEXT, BYTES, FLAG, U32, SIZE, U64, HEADERS };
+struct field {
+  const char *name;
+  enum field_type type;
+  size_t offset;
+};
+#define FIELD(name, type) {#name, type, offsetof(struct ql_http_request, name)}
+static const struct field fields[] = {
+    FIELD(method, TEXT),          FIELD(url, TEXT),             FIELD(headers, HEADERS),
+    FIELD(body, BYTES),           FIELD(unix_socket, TEXT),     FIELD(sse, FLAG),
+    FIELD(fresh_connection, FLAG), FIELD(insecure, FLAG),       FIELD(ca_file, TEXT),
+    FIELD(pin, TEXT),             FIELD(connect_ms, U32),       FIELD(first_byte_ms, U32),
+    FIELD(idle_ms, U32),          FIELD(total_ms, U32),         FIELD(max_body_bytes, SIZE),
+    FIELD(max_event_bytes, SIZE), FIELD(max_redirects, U32),    FIELD(sink_path, TEXT),
+    FIELD(resume_from, U64),
+};
+
+static const struct field *find_field(const char *name) {
+  for (size_t i = 0; i < QL_LEN(fields); i++)
+    if (strcmp(fields[i].name, name) == 0)
+      return &fields[i];
+  return NULL;
+}
+
+static int compare_names(const void *left, const void *right) {
+  return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+// "name: value" for one value; the text stays on the stack, and so alive.
+static void add_header(lua_State *L, const char **list, size_t *count, size_t max, const char *name) {
+  luaL_checkstack(L, 8, "headers");
+  if (*count == max)
+    luaL_error(L, "headers: want at most %d, got more", (int)max);
+  size_t len;
+  const char *value = lua_tolstring(L, -1, &len);
+  if (!value)
+    luaL_error(L, "headers.%s: want a string, got %s", name, luaL_typename(L, -1));
+  if (strlen(value) != len || strpbrk(value, "\r\n") || strpbrk(name, "\r\n:"))
+    luaL_error(L, "headers.%s: want one line", name);
+  list[(*count)++] = lua_pushfstring(L, "%s: %s", name, value);
+}
+
+#define MAX_HEADERS 128
+
+// The value at the top, { [name] = value or list of values }; leaves the list (a userdata) and its texts on the stack.
+static const char *const *read_headers(lua_State *L) {
+  if (!lua_istable(L, -1))
+    luaL_error(L, "headers: want a table of names and values, got %s", luaL_typename(L, -1));
+  int table = lua_gettop(L);
+  const char **list = lua_newuserdatauv(L, (MAX_HEADERS + 1) * sizeof *list, 0);
+  size_t count = 0;
+  lua_pushnil(L);
+  while (luaL_checkstack(L, 8, "headers"), lua_next(L, table)) {
+    if (lua_type(L, -2) != LUA_TSTRING)
+      luaL_error(L, "headers: want names as keys, got %s", luaL_typename(L, -2));
+    const char *name = lua_tostring(L, -2);
+    int key = lua_gettop(L) - 1, value = lua_gettop(L);
+    if (lua_istable(L, value))
+      for (lua_Integer i = 1; lua_rawgeti(L, value, i) != LUA_TNIL; i++)
+        add_header(L, list, &count, MAX_HEADERS, name);
+    else
+      add_header(L, list, &count, MAX_HEADERS, name);
+    lua_pushvalue(L, key); // the texts stay below; lua_next takes the key
+  }
+  // A table's order changes from run to run, and the bytes that are sent should not.
+  qsort(list, count, sizeof *list, compare_names);
+  list[count] = NULL;
+  return list;
+}
+
+static uint64_t read_number(lua_State *L, const char *name, uint64_t max) {
+  int is_whole;
+  lua_Integer value = lua_tointegerx(L, -1, &is_whole);
+  if (!is_whole || value < 0 || (uint64_t)value > max)
+    luaL_error(L, "request: field '%s': want a whole number from 0, got %s", name, luaL_tolstring(L, -1, NULL));
+  return (uint64_t)value;
+}
+
+static const char *read_text(lua_State *L, const struct field *field, size_t *len) {
+  if (lua_type(L, -1) != LUA_TSTRING)
+    luaL_error(L, "request: field '%s': want a string, got %s", field->name, luaL_typename(L, -1));
+  const char *text = lua_tolstring(L, -1, len);
+  if (field->type == TEXT && strlen(text) != *len)
+    luaL_error(L, "request: field '%s': want a string without zero bytes", field->name);
+  return text;
+}
+
+// The value at the top; strings stay alive in the caller's table.
+static void read_field(lua_State *L, const struct field *field, struct ql_http_request *request) {
+  char *place = (char *)request + field->offset;
+  size_t len = 0;
+  switch (field->type) {
+  case BYTES:
+    request->body = read_text(L, field, &len);
+    request->body_len = len;
+    break;
+  case TEXT:
+    *(const char **)place = read_text(L, field, &len);
+    break;
+  case FLAG:
+    *(bool *)place = lua_toboolean(L, -1);
+    break;
+  case U32:
+    *(uint32_t *)place = (uint32_t)read_number(L, field->name, UINT32_MAX);
+    break;
+  case SIZE:
+    *(size_t *)place = read_number(L, field->name, SIZE_MAX / 4);
+    break;
+  case U64:
+    *(uint64_t *)place = read_number(L, field->name, INT64_MAX);
+    break;
+  case HEADERS:
+    request->headers = read_headers(L);
+    break;
+  }
+}
+
+// Reads every field of the table; what headers need stays on the stack.
+static void read_fields(lua_State *L, int table, struct ql_http_request *request) {
+  luaL_checkstack(L, 16, "request");
+  lua_pushnil(L);
+  while (lua_next(L, table)) {
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2);
+    int key = lua_gettop(L) - 1;
+    const struct field *field = find_field(name);
+    if (!field)
+      luaL_error(L, "request: unknown field '%s'", name);
+    read_field(L, field, request);
+    if (field->type == HEADERS) { // its memory is on the stack
+      lua_pushvalue(L, key);
+      continue;
+    }
+    lua_settop(L, key);
+  }
+}
+
+// ---- from a reply to a table ----------------------------------------------------------------------------
+
+static void set_time(lua_State *L, const char *name, uint64_t value) {
+  if (!value)
+    return;
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, name);
+}
+
+static void push_marks(lua_State *L, const struct ql_http_marks *marks) {
+  lua_createtable(L, 0, 6);
+  set_time(L, "queued_ns", marks->queued_ns);
+  set_time(L, "start_ns", marks->start_ns);
+  set_time(L, "connect_ns", marks->connect_ns);
+  set_time(L, "first_byte_ns", marks->first_byte_ns);
+  set_time(L, "last_byte_ns", marks->last_byte_ns);
+  lua_pushinteger(L, (lua_Integer)marks->reads);
+  lua_setfield(L, -2, "reads");
+}
+
+static void push_headers(lua_State *L, const struct ql_buf *headers) {
+  lua_newtable(L);
+  for (size_t at = 0; at < headers->len;) {
+    const char *name = headers->data + at;
+    const char *value = name + strlen(name) + 1;
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, name);
+    at = (size_t)(value + strlen(value) + 1 - headers->data);
+  }
+}
+
+static void set_flag(lua_State *L, const char *name, bool value) {
+  if (!value)
+    return;
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, name);
+}
+
+// One event with what every event has; what few have is added by the caller.
+static void push_event(lua_State *L, const char *data, size_t len, uint64_t at_ns, uint64_t bytes) {
+  lua_createtable(L, 0, 3);
+  lua_pushlstring(L, data, len);
+  lua_setfield(L, -2, "data");
+  set_time(L, "at_ns", at_ns);
+  lua_pushinteger(L, (lua_Integer)bytes);
+  lua_setfield(L, -2, "bytes");
+}
+
+static void push_events(lua_State *L, const struct ql_http_reply *reply) {
+  uint32_t before = 0;
+  lua_createtable(L, (int)reply->event_count, 0);
+  for (size_t i = 0; i < reply->event_count; i++) {
+    const struct ql_http_event *event = &reply->events[i];
+    size_t len;
+    const char *data = ql_http_event_data(reply, i, &len);
+    push_event(L, data, len, event->at_ns, event->end_offset - before);
+    set_flag(L, "done", event->done);
+    set_flag(L, "incomplete", event->incomplete);
+    if (event->name_at != QL_HTTP_IN_BODY) {
+      lua_pushstring(L, reply->joined.data + event->name_at);
+      lua_setfield(L, -2, "name");
+    }
+    before = event->end_offset;
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+}
+
+#define STAMP_BYTES 12
+
+// "<I4I8" for each event: end_offset, at_ns.
+static void push_stamps(lua_State *L, const struct ql_http_reply *reply) {
+  luaL_Buffer buffer;
+  luaL_buffinit(L, &buffer);
+  for (size_t i = 0; i < reply->event_count; i++) {
+    char *at = luaL_prepbuffsize(&buffer, STAMP_BYTES);
+    for (unsigned byte = 0; byte < 4; byte++)
+      at[byte] = (char)(reply->events[i].end_offset >> (8 * byte) & 0xFF);
+    for (unsigned byte = 0; byte < 8; byte++)
+      at[4 + byte] = (char)(reply->events[i].at_ns >> (8 * byte) & 0xFF);
+    luaL_addsize(&buffer, STAMP_BYTES);
+  }
+  luaL_pushresult(&buffer);
+}
+
+// ---- a stored stream, split again -------------------------------------------------------------------------
+
+// Lives in a userdata: the callback below raises when memory ends, and then the collector frees the parser.
+struct splitter {
+  struct ql_sse sse;
+  lua_State *L;
+  const char *stamps;
+  size_t stamp_count;
+  lua_Integer count;
+  uint64_t before;
+};
+
+static int splitter_gc(lua_State *L) {
+  struct splitter *splitter = luaL_checkudata(L, 1, SPLITTER);
+  ql_sse_free(&splitter->sse);
+  return 0;
+}
+
+static uint64_t read_stamp(const char *stamp) {
+  uint64_t at_ns = 0;
+  for (unsigned byte = 0; byte < 8; byte++)
+    at_ns |= (uint64_t)(unsigned char)stamp[4 + byte] << (8 * byte);
+  return at_ns;
+}
+
+// A body that was no event stream when it came has no stamps, and so no events now.
+static void on_split_event(void *arg, const struct ql_sse_event *event) {
+  struct splitter *splitter = arg;
+  lua_State *L = splitter->L;
+  if ((size_t)splitter->count >= splitter->stamp_count)
+    return;
+  push_event(L, event->data, event->data_len, read_stamp(splitter->stamps + STAMP_BYTES * splitter->count),
+             event->end_offset - splitter->before);
+  set_flag(L, "done", event->kind == QL_SSE_DONE);
+  set_flag(L, "incomplete", event->incomplete);
+  if (event->name_len) {
+    lua_pushlstring(L, event->name, event->name_len);
+    lua_setfield(L, -2, "name");
+  }
+  splitter->before = event->end_offset;
+  lua_rawseti(L, -2, ++splitter->count);
+}
+
+// split_events(body, stamps) → events, as they were in the reply
+static int split_events(lua_State *L) {
+  size_t len, stamps_len;
+  const char *body = luaL_checklstring(L, 1, &len);
+  const char *stamps = luaL_checklstring(L, 2, &stamps_len);
+  luaL_argcheck(L, stamps_len % STAMP_BYTES == 0, 2, "want 12 bytes per event");
+  struct splitter *splitter = lua_newuserdatauv(L, sizeof *splitter, 0);
+  *splitter = (struct splitter){.L = L, .stamps = stamps, .stamp_count = stamps_len / STAMP_BYTES};
+  ql_sse_init(&splitter->sse, 0);
+  luaL_setmetatable(L, SPLITTER);
+  lua_createtable(L, (int)splitter->stamp_count, 0);
+  ql_sse_feed(&splitter->sse, body, len, 0, on_split_event, splitter, NULL);
+  ql_sse_end(&splitter->sse, on_split_event, splitter, NULL);
+  return 1;
+}
+
+// ---- the reply --------------------------------------------------------------------------------------------
+
+static void push_reply_table(lua_State *L, const struct ql_http_reply *reply) {
+  lua_createtable(L, 0, 8);
+  if (reply->status) {
+    lua_pushinteger(L, reply->status);
+    lua_setfield(L, -2, "status");
+  }
+  push_headers(L, &reply->headers);
+  lua_setfield(L, -2, "headers");
+  lua_pushlstring(L, reply->body.data ? reply->body.data : "", reply->body.len);
+  lua_setfield(L, -2, "body");
+  push_marks(L, &reply->marks);
+  lua_setfield(L, -2, "marks");
+  if (reply->error) {
+    ql_push_err_table(L, reply->error);
+    lua_setfield(L, -2, "error");
+  }
+  if (reply->sink_bytes) {
+    lua_pushinteger(L, (lua_Integer)reply->sink_bytes);
+    lua_setfield(L, -2, "sink_bytes");
+  }
+  if (reply->wants_events) {
+    push_events(L, reply);
+    lua_setfield(L, -2, "events");
+    push_stamps(L, reply);
+    lua_setfield(L, -2, "stamps");
+    lua_pushinteger(L, (lua_Integer)reply->comments);
+    lua_setfield(L, -2, "comments");
+  }
+}
+
+static int push_reply(lua_State *L, void *arg) {
+  struct ql_http_reply *reply = arg;
+  if (!L) {
+    ql_http_reply_free(reply);
+    return 0;
+  }
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &box_key);
+  struct box *box = lua_touserdata(L, -1);
+  ql_http_reply_free(box->reply); // one whose table could not be made
+  box->reply = reply;
+  push_reply_table(L, reply);
+  ql_http_reply_free(reply);
+  box->reply = NULL;
+  return 1;
+}
+
+static void on_reply(void *arg, struct ql_http_reply *reply) { ql_task_wake(arg, push_reply, reply); }
+
+// ---- the client -----------------------------------------------------------------------------------------
+
+// Uservalue 1: the default fields of its requests.
+struct client {
+  struct ql_http_lane *lane;
+};
+
+static struct ql_http_lane *check_lane(lua_State *L) {
+  struct client *client = luaL_checkudata(L, 1, CLIENT);
+  if (!client->lane)
+    luaL_error(L, "the http client is closed");
+  return client->lane;
+}
+
+static int push_refusal(lua_State *L, const struct ql_err *err) {
+  lua_createtable(L, 0, 4);
+  lua_newtable(L);
+  lua_setfield(L, -2, "headers");
+  lua_pushliteral(L, "");
+  lua_setfield(L, -2, "body");
+  lua_createtable(L, 0, 1);
+  lua_pushinteger(L, 0);
+  lua_setfield(L, -2, "reads");
+  lua_setfield(L, -2, "marks");
+  ql_push_err_table(L, err);
+  lua_setfield(L, -2, "error");
+  return 1;
+}
+
+// client:send(request) → reply
+static int client_send(lua_State *L) {
+  struct ql_http_lane *lane = check_lane(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  struct ql_http_request request = {0};
+  struct ql_err err;
+  lua_settop(L, 2);
+  lua_getiuservalue(L, 1, 1);
+  read_fields(L, 3, &request);
+  read_fields(L, 2, &request);
+  struct ql_task *task = ql_task_park(L);
+  if (!ql_http_send(lane, &request, on_reply, task, &err))
+    return push_refusal(L, &err);
+  return ql_task_yield(L);
+}
+
+static int client_cancel_all(lua_State *L) {
+  ql_http_lane_cancel(check_lane(L));
+  return 0;
+}
+
+static int client_close(lua_State *L) {
+  struct client *client = luaL_checkudata(L, 1, CLIENT);
+  ql_http_lane_close(client->lane);
+  client->lane = NULL;
+  return 0;
+}
+
+static int client_stats(lua_State *L) {
+  struct ql_http_stats stats;
+  ql_http_lane_stats(check_lane(L), &stats);
+  lua_createtable(L, 0, 12);
+#define SET(field) (lua_pushinteger(L, (lua_Integer)stats.field), lua_setfield(L, -2, #field))
+  SET(queued);
+  SET(in_flight);
+  SET(done);
+  SET(failed);
+  SET(connections);
+  SET(received_bytes);
+  SET(reads);
+  SET(events);
+  SET(file_bytes);
+  SET(file_total_bytes);
+  SET(io_cpu_ns);
+  SET(io_idle_ns);
+#undef SET
+  return 1;
+}
+
+static uint32_t take_option(lua_State *L, const char *name) {
+  uint32_t value = 0;
+  if (lua_getfield(L, 2, name) != LUA_TNIL) {
+    value = (uint32_t)read_number(L, name, 1000000);
+    if (!value)
+      luaL_error(L, "open: field '%s': want a number from 1, got 0", name);
+  }
+  lua_pop(L, 1);
+  lua_pushnil(L);
+  lua_setfield(L, 2, name);
+  return value;
+}
+
+// open{max_in_flight=, max_queued=, any request field as a default} → client
+static int open_client(lua_State *L) {
+  luaL_opt(L, luaL_checkany, 1, 0);
+  lua_settop(L, 1);
+  lua_newtable(L); // a copy: the defaults must not change behind us
+  if (!lua_isnil(L, 1)) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+      lua_pushvalue(L, -2);
+      lua_pushvalue(L, -2);
+      lua_rawset(L, 2);
+    }
+  }
+  struct ql_http_lane_options options = {.max_in_flight = take_option(L, "max_in_flight"),
+                                         .max_queued = take_option(L, "max_queued")};
+  struct ql_http_request probe = {0};
+  read_fields(L, 2, &probe); // raises here rather than at each request
+  lua_settop(L, 2);
+  struct ql_err err;
+  struct ql_http *http = open_thread(L, &err);
+  if (!http)
+    return ql_push_err(L, &err);
+  struct client *client = lua_newuserdatauv(L, sizeof *client, 1);
+  client->lane = NULL;
+  lua_pushvalue(L, 2);
+  lua_setiuservalue(L, -2, 1);
+  luaL_setmetatable(L, CLIENT);
+  client->lane = ql_http_lane_open(http, &options);
+  return 1;
+}
+
+static int is_loopback(lua_State *L) {
+  lua_pushboolean(L, ql_http_is_loopback(luaL_checkstring(L, 1)));
+  return 1;
+}
+
+static const luaL_Reg client_methods[] = {
+    {"send", client_send},   {"cancel_all", client_cancel_all},
+    {"close", client_close}, {"stats", client_stats},
+    {NULL, NULL},
+};
+
+static void make_type(lua_State *L, const char *name, lua_CFunction gc) {
+  luaL_newmetatable(L, name);
+  lua_pushcfunction(L, gc);
+  lua_setfield(L, -2, "__gc");
+}
+
+int ql_open_http(lua_State *L) {
+  static const luaL_Reg functions[] = {{"open", open_client}, {"split_events", split_events}, {"is_loopback", is_loopback},
+                                       {NULL, NULL}};
+  make_type(L, THREAD, thread_gc);
+  make_type(L, BOX, box_gc);
+  make_type(L, SPLITTER, splitter_gc);
+  make_type(L, CLIENT, client_close);
+  lua_pushcfunction(L, client_close);
+  lua_setfield(L, -2, "__close");
+  luaL_newlib(L, client_methods);
+  lua_setfield(L, -2, "__index");
+  struct box *box = lua_newuserdatauv(L, sizeof *box, 0);
+  box->reply = NULL;
+  luaL_setmetatable(L, BOX);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &box_key);
+  luaL_newlib(L, functions);
+  return 1;
+}
