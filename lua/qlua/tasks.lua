@@ -93,7 +93,7 @@ local function open_shots(task)
     return true
   end
   local is_same = plan.split == task.split
-  local pool, err = task.entries, nil
+  local pool, err = task.entries
   if not is_same then
     pool, err = load_split(task, plan.split)
     if not pool then
@@ -329,7 +329,7 @@ function Task:shots(i)
   local pool, pool_split = self.pools[key], self.plan.split
   for k, index in ipairs(self.pickers[key]:pick(entry.position, entry.position)) do
     local shot = pool[index + 1]
-    local sample, err = shot.sample, nil
+    local sample, err = shot.sample
     if not sample then
       shot.index = shot.index or index
       sample, err = make_sample(self, shot, pool_split)
