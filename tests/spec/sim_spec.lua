@@ -375,7 +375,7 @@ describe("sim plan and faults", function()
   end)
 
   it("hits the share of attempts it was told, and notes each", function()
-    local made, pages = new_service({ faults = { { kind = "http", status = 429, share = 0.2, retry_after = 1 } } }, sums(5))
+    local made, pages = new_service({ faults = { { kind = "http", status = 429, share = 0.2, retry_after = 1 } } }, sums(0))
     local noted = 0
     pages.note = function() noted = noted + 1 end
     local hit = 0
@@ -390,8 +390,15 @@ describe("sim plan and faults", function()
     assert.equal(hit, noted)
   end)
 
+  it("lets what is no planned question through", function()
+    local task = sums(2)
+    local made = new_service({ faults = { { kind = "http", status = 503 } } }, task)
+    assert.equal(200, post(made, "/v1/completions", { prompt = "1 + 1 =" }).status)
+    assert.equal(503, post(made, "/v1/completions", { prompt = task:prompt(0).text }).status)
+  end)
+
   it("has the first n fail and the rest not", function()
-    local made = new_service({ faults = { { kind = "http", status = 503, first_n = 2 } } }, sums(1))
+    local made = new_service({ faults = { { kind = "http", status = 503, first_n = 2 } } }, sums(0))
     local got = {}
     for i = 1, 4 do got[i] = post(made, "/v1/completions", { prompt = "x" }).status end
     assert.same({ 503, 503, 200, 200 }, got)
@@ -400,7 +407,7 @@ end)
 
 describe("sim transport", function()
   local function with_server(given, fn)
-    local made = new_service(given, sums(5))
+    local made = new_service(given, sums(0))
     local server = assert(core.serve({ host = "127.0.0.1", port = 0 }, function(request) return made:answer(request) end))
     made.server = server
     local client = http.open { max_in_flight = 64 }
