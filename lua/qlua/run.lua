@@ -177,7 +177,7 @@ end
 local function ask_dataset(self, one, dataset, server, client)
   local phase = self.store:open_phase(one.name, dataset.name, clock.wall_ns())
   local job = new_job(self, one, dataset, server, client)
-  self.progress:phase(one.name, dataset.name, dataset.task:size(), 0, count_known(self, one, dataset))
+  self.progress:phase(one.name, dataset.name, dataset.task:size(), count_known(self, one, dataset))
   local tally = pipeline.ask(job)
   self.store:update_phase(phase, clock.wall_ns(), tally.asked)
   self.store:commit()
@@ -301,7 +301,7 @@ function run.execute(made, options)
   for _, one in ipairs(made.variants) do
     if self.stopped then break end
     local err = run_variant(self, one)
-    if err and err.kind == "store" then error(err, 0) end -- nothing more can be kept
+    if err and (err.kind == "store" or err.kind == "internal") then error(err, 0) end -- nothing more can be kept or trusted
     if err and err.kind ~= "cancelled" then
       errors[#errors + 1] = err
       self.progress:message(err.text)
