@@ -78,6 +78,7 @@ static void deliver(void *arg) {
     struct ql_http_message *next = message->next;
     if (message->kind == QL_HTTP_REPLY) {
       struct ql_http_job *job = message->job;
+      http->awaited--;
       job->on_reply(job->arg, job->reply);
       ql_http_job_free(job);
     } else {
@@ -86,6 +87,23 @@ static void deliver(void *arg) {
     }
     message = next;
   }
+  if (!http->awaited && http->anchor) {
+    ql_timer_stop(http->anchor);
+    http->anchor = NULL;
+  }
+}
+
+// A year in ms: the timer is there to be there.
+static void keep_loop(struct ql_http *http);
+static void renew_anchor(void *arg) {
+  struct ql_http *http = arg;
+  http->anchor = NULL;
+  keep_loop(http);
+}
+
+static void keep_loop(struct ql_http *http) {
+  if (!http->anchor)
+    http->anchor = ql_timer_start(http->loop, UINT64_C(365) * 24 * 3600 * 1000, renew_anchor, http);
 }
 
 // ---- open and close -----------------------------------------------------------------------------------
@@ -116,6 +134,7 @@ struct ql_http *ql_http_open(struct ql_loop *loop, struct ql_err *err) {
   }
   raise_file_limit();
   struct ql_http *http = ql_calloc(1, sizeof *http);
+  http->loop = loop;
   box_init(&http->inbox);
   box_init(&http->outbox);
   if (ql_http_io_open(http, err) != 0) {
@@ -193,6 +212,8 @@ uint64_t ql_http_send(struct ql_http_lane *lane, const struct ql_http_request *r
   if (!job)
     return 0;
   uint64_t number = job->number = ++http->last_number;
+  http->awaited++;
+  keep_loop(http);
   job->lane = lane;
   job->on_reply = on_reply;
   job->arg = arg;

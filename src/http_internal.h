@@ -94,7 +94,10 @@ struct ql_http_lane {
 
 struct ql_http {
   // main thread
+  struct ql_loop *loop;
   struct ql_bell *bell;
+  struct ql_timer *anchor; // keeps the main loop running while replies are awaited, as a bell does not
+  uint64_t awaited;
   pthread_t thread;
   struct ql_http_lane *lanes;
   uint64_t last_number;

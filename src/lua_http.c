@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // lua_http: qlua.core.http. Requests as tables, replies as the Reply record of docs/architecture.md.
+// `stamps` holds 12 bytes per event, little-endian ("<I4I8"): the offset in the body just past the event's
+// data, and the time of the read that brought its last byte; body and stamps together give the events again.
 //
 // Owns one ql_http per Lua state, opened by the first client, and a lane per client. A reply waits in a
 // box of the registry while it is turned into a table: if that raises for want of memory, the next reply
@@ -7,6 +9,7 @@
 // gave us, comes back as reply.error.
 
 #include "http.h"
+#include "sse.h"
 #include "task.h"
 
 #include <lauxlib.h>
@@ -18,6 +21,7 @@ int ql_open_http(lua_State *L);
 #define CLIENT "qlua.http.client"
 #define THREAD "qlua.http.thread"
 #define BOX "qlua.http.box"
+#define SPLITTER "qlua.http.splitter"
 
 static char thread_key, box_key; // their addresses are keys of the registry
 
@@ -239,6 +243,16 @@ static void set_flag(lua_State *L, const char *name, bool value) {
   lua_setfield(L, -2, name);
 }
 
+// One event with what every event has; what few have is added by the caller.
+static void push_event(lua_State *L, const char *data, size_t len, uint64_t at_ns, uint64_t bytes) {
+  lua_createtable(L, 0, 3);
+  lua_pushlstring(L, data, len);
+  lua_setfield(L, -2, "data");
+  set_time(L, "at_ns", at_ns);
+  lua_pushinteger(L, (lua_Integer)bytes);
+  lua_setfield(L, -2, "bytes");
+}
+
 static void push_events(lua_State *L, const struct ql_http_reply *reply) {
   uint32_t before = 0;
   lua_createtable(L, (int)reply->event_count, 0);
@@ -246,13 +260,7 @@ static void push_events(lua_State *L, const struct ql_http_reply *reply) {
     const struct ql_http_event *event = &reply->events[i];
     size_t len;
     const char *data = ql_http_event_data(reply, i, &len);
-    lua_createtable(L, 0, 3);
-    lua_pushlstring(L, data, len);
-    lua_setfield(L, -2, "data");
-    lua_pushinteger(L, (lua_Integer)event->at_ns);
-    lua_setfield(L, -2, "at_ns");
-    lua_pushinteger(L, (lua_Integer)(event->end_offset - before));
-    lua_setfield(L, -2, "bytes");
+    push_event(L, data, len, event->at_ns, event->end_offset - before);
     set_flag(L, "done", event->done);
     set_flag(L, "incomplete", event->incomplete);
     if (event->name_at != QL_HTTP_IN_BODY) {
@@ -280,6 +288,67 @@ static void push_stamps(lua_State *L, const struct ql_http_reply *reply) {
   }
   luaL_pushresult(&buffer);
 }
+
+// ---- a stored stream, split again -------------------------------------------------------------------------
+
+// Lives in a userdata: the callback below raises when memory ends, and then the collector frees the parser.
+struct splitter {
+  struct ql_sse sse;
+  lua_State *L;
+  const char *stamps;
+  size_t stamp_count;
+  lua_Integer count;
+  uint64_t before;
+};
+
+static int splitter_gc(lua_State *L) {
+  struct splitter *splitter = luaL_checkudata(L, 1, SPLITTER);
+  ql_sse_free(&splitter->sse);
+  return 0;
+}
+
+static uint64_t read_stamp(const char *stamp) {
+  uint64_t at_ns = 0;
+  for (unsigned byte = 0; byte < 8; byte++)
+    at_ns |= (uint64_t)(unsigned char)stamp[4 + byte] << (8 * byte);
+  return at_ns;
+}
+
+// A body that was no event stream when it came has no stamps, and so no events now.
+static void on_split_event(void *arg, const struct ql_sse_event *event) {
+  struct splitter *splitter = arg;
+  lua_State *L = splitter->L;
+  if ((size_t)splitter->count >= splitter->stamp_count)
+    return;
+  push_event(L, event->data, event->data_len, read_stamp(splitter->stamps + STAMP_BYTES * splitter->count),
+             event->end_offset - splitter->before);
+  set_flag(L, "done", event->kind == QL_SSE_DONE);
+  set_flag(L, "incomplete", event->incomplete);
+  if (event->name_len) {
+    lua_pushlstring(L, event->name, event->name_len);
+    lua_setfield(L, -2, "name");
+  }
+  splitter->before = event->end_offset;
+  lua_rawseti(L, -2, ++splitter->count);
+}
+
+// split_events(body, stamps) → events, as they were in the reply
+static int split_events(lua_State *L) {
+  size_t len, stamps_len;
+  const char *body = luaL_checklstring(L, 1, &len);
+  const char *stamps = luaL_checklstring(L, 2, &stamps_len);
+  luaL_argcheck(L, stamps_len % STAMP_BYTES == 0, 2, "want 12 bytes per event");
+  struct splitter *splitter = lua_newuserdatauv(L, sizeof *splitter, 0);
+  *splitter = (struct splitter){.L = L, .stamps = stamps, .stamp_count = stamps_len / STAMP_BYTES};
+  ql_sse_init(&splitter->sse, 0);
+  luaL_setmetatable(L, SPLITTER);
+  lua_createtable(L, (int)splitter->stamp_count, 0);
+  ql_sse_feed(&splitter->sse, body, len, 0, on_split_event, splitter, NULL);
+  ql_sse_end(&splitter->sse, on_split_event, splitter, NULL);
+  return 1;
+}
+
+// ---- the reply --------------------------------------------------------------------------------------------
 
 static void push_reply_table(lua_State *L, const struct ql_http_reply *reply) {
   lua_createtable(L, 0, 8);
@@ -469,9 +538,11 @@ static void make_type(lua_State *L, const char *name, lua_CFunction gc) {
 }
 
 int ql_open_http(lua_State *L) {
-  static const luaL_Reg functions[] = {{"open", open_client}, {"is_loopback", is_loopback}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"open", open_client}, {"split_events", split_events}, {"is_loopback", is_loopback},
+                                       {NULL, NULL}};
   make_type(L, THREAD, thread_gc);
   make_type(L, BOX, box_gc);
+  make_type(L, SPLITTER, splitter_gc);
   make_type(L, CLIENT, client_close);
   lua_pushcfunction(L, client_close);
   lua_setfield(L, -2, "__close");

@@ -128,7 +128,7 @@ static int batch_means(lua_State *L) {
   double lag = ql_stats_autocorrelation(slices, count);
   push_t(L, &out);
   ql_stats_set(L, "autocorrelation", lag);
-  lua_pushboolean(L, fabs(lag) > 2 / sqrt((double)count));
+  lua_pushboolean(L, lag > 2 / sqrt((double)count)); // a negative one only makes the interval wider than needed
   lua_setfield(L, -2, "correlated");
   return 1;
 }

@@ -6,7 +6,7 @@
 --   { model = { base_name, variants = { { name, description = {en,zh}, model, engine, quantization,
 --                                         kv_cache_dtype, server = {…}, generation = {…}, sim = {…} }, … } },
 --     datasets = { { name, description, type, num_samples, limit, mode, shots, scorers, args, form, endpoint }, … },
---     server = {…}, generation = {…}, benchmark = {…}, report = {…}, sim = {…} }
+--     data = "folder" or nil, server = {…}, generation = {…}, benchmark = {…}, report = {…}, sim = {…} }
 --
 -- A variant's `server`, `generation` and `sim` are complete: defaults, the file's section and the variant's own.
 
@@ -173,6 +173,17 @@ local function resolve_variant(own, resolved, origins)
   return variant
 end
 
+-- A folder named in a file is relative to that file; `a/b/../c` is a/c, so that the name reads like one.
+local function finish_data(resolved, origins, file_name)
+  local data = resolved.data
+  if not data or data:sub(1, 1) == "/" or not file_name or origins.data:sub(1, #file_name) ~= file_name then return end
+  local path = (file_name:match("^(.*/)[^/]*$") or "") .. data
+  local count
+  repeat path, count = path:gsub("([^/]+)/%.%./", function(name) return name ~= ".." and "" or nil end, 1) until count == 0
+    or path:find("^%.%./")
+  resolved.data = path
+end
+
 local function finish_datasets(datasets, origins)
   for _, dataset in ipairs(datasets) do
     for key, value in pairs(dataset) do
@@ -247,6 +258,7 @@ local function resolve(root, overrides, suite, file_name)
   resolved.model.variants = {}
   for i, variant in ipairs(own) do resolved.model.variants[i] = resolve_variant(variant, resolved, ctx.origins) end
   finish_datasets(resolved.datasets, ctx.origins)
+  finish_data(resolved, ctx.origins, file_name)
   done, err = check_baseline(resolved, ctx.origins)
   if not done then return nil, err end
   local overridden = {}

@@ -32,6 +32,7 @@ local function range_words(field, noun)
 end
 
 --- What a descriptor wants, in words: `an integer from 1 to 65535`.
+-- That null is right as well is left out: nobody who got a value wrong was after it.
 -- @tparam table field descriptor
 -- @treturn string
 function check.wanted(field)
@@ -46,7 +47,7 @@ function check.wanted(field)
   elseif kind == "map" or kind == "dict" then words = "a map"
   elseif kind == "list" then words = "a list"
   else words = "a string" end
-  return field.null and words .. ", or null" or words
+  return words
 end
 
 local function complain(ctx, node, path, text, hint)
@@ -165,12 +166,6 @@ local function field_names(fields)
   return names
 end
 
-local function find_field(fields, key)
-  for _, field in ipairs(fields) do
-    if field.key == key then return field end
-  end
-end
-
 local function copy_default(value)
   if type(value) ~= "table" then return value end
   return table.move(value, 1, #value, 1, {})
@@ -193,19 +188,23 @@ local function fill_missing(ctx, map, field, path, out, partial)
   ctx.origins[path] = "default"
 end
 
-local function check_known_keys(ctx, node, field, path)
-  local seen = {}
+local function key_mark(entry)
+  return { source = entry.node.source, line = entry.key_line or entry.node.line,
+    column = entry.key_column or entry.node.column }
+end
+
+local function check_closed_keys(ctx, node, field, path)
+  local known = {}
+  for _, key in ipairs(field.keys) do known[key] = true end
   for _, entry in ipairs(node.entries) do
-    local at = { source = entry.node.source, line = entry.key_line or entry.node.line,
-      column = entry.key_column or entry.node.column }
-    if seen[entry.key] then
-      complain(ctx, at, path, ("key '%s' is there twice (the first at line %d)"):format(entry.key, seen[entry.key]))
-    elseif not find_field(field.fields, entry.key) then
-      complain(ctx, at, path, ("unknown key '%s'"):format(entry.key),
-        nearest.hint(entry.key, field_names(field.fields)))
+    if not known[entry.key] then
+      complain(ctx, key_mark(entry), path, ("unknown key '%s'"):format(entry.key), nearest.hint(entry.key, field.keys))
     end
-    seen[entry.key] = at.line or 0
   end
+end
+
+local function check_known_keys(ctx, node, field, path)
+  check_closed_keys(ctx, node, { keys = field_names(field.fields) }, path)
 end
 
 local function check_map(ctx, node, field, path)
@@ -232,6 +231,7 @@ end
 local function check_dict(ctx, node, field, path)
   if tree.is_null(node) then return {} end
   if node.kind ~= "map" then return complain_type(ctx, node, field, path) end
+  if field.keys then check_closed_keys(ctx, node, field, path) end
   local out = {}
   for _, entry in ipairs(node.entries) do
     local value = check.node(ctx, entry.node, field.of, join(path, entry.key))

@@ -14,13 +14,12 @@ local function default_text(field)
   return "`" .. tostring(value) .. "`"
 end
 
--- "a string, or null" says twice what the column for the default says already.
 local function wanted_text(field)
-  if field.of and field.type ~= "map" and field.of.type == "string" then
-    return field.type == "list" and "a list of strings" or "a map of strings"
-  end
   local words = field.type == "any" and "anything" or check.wanted(field)
-  return (words:gsub("|", "\\|"))
+  if field.of and field.type ~= "map" and field.of.type == "string" then
+    words = field.type == "list" and "a list of strings" or "a map of strings"
+  end
+  return (words:gsub("|", "\\|")) .. (field.null and ", or null" or "")
 end
 
 --- The table of one section.

@@ -5,6 +5,7 @@
 --   type      string integer number boolean text list map dict any
 --             (`text` is a bilingual description; `dict` has free keys; `any` is passed on as it is)
 --   default   what holds when nobody says anything; absent means unset
+--   keys      closed list of a dict's keys
 --   null      true when YAML's null is a value, meaning "unset on purpose"
 --   required  true when there is no sensible default
 --   min max   inclusive range of a number; above: exclusive lower bound
@@ -106,16 +107,27 @@ schema.generation = {
     summary = { en = "seed of sampling, and of everything random in qlua", zh = "采样以及 qlua 中一切随机过程的种子" } },
 }
 
--- The simulated server's knobs. Rates are shares of requests.
+--- The simulated server's knobs (docs/sim.md). Rates are shares of requests, times milliseconds.
 schema.sim = {
   { key = "seed", type = "integer", default = 1, min = 0,
     summary = { en = "seed of the planted answers", zh = "预设答案的种子" } },
   { key = "accuracy", type = "dict", of = { type = "number", min = 0, max = 1 },
     summary = { en = "share of right answers, by dataset; `default` for the rest", zh = "各数据集的正确率；其余用 default" } },
+  { key = "invalid", type = "dict", of = { type = "number", min = 0, max = 1 },
+    keys = { "no_answer", "refused", "truncated", "empty" },
+    summary = { en = "share of replies without a usable answer, by kind", zh = "各类无有效答案回复的比例" } },
+  { key = "formats", type = "dict", of = { type = "any" },
+    summary = { en = "weights of the ways in which answers are written", zh = "各种答案写法的权重" } },
   { key = "latency", type = "dict", of = { type = "number", min = 0 },
-    summary = { en = "latency model: ttft_ms, token_ms, jitter", zh = "时延模型：ttft_ms、token_ms、jitter" } },
-  { key = "faults", type = "dict", of = { type = "any" },
-    summary = { en = "faults by name and share of requests", zh = "故障类型及其占请求的比例" } },
+    keys = { "ttft_ms", "itl_ms", "prefill_ms_per_token", "per_running", "jitter" },
+    summary = { en = "time to the first token, between tokens, per prompt token; slow-down per running request; jitter (share)",
+      zh = "首词元时延、词元间隔、每个提示词词元的耗时；每个并发请求的减速；抖动（比例）" } },
+  { key = "faults", type = "list", of = { type = "any" },
+    summary = { en = "faults, each `{ kind, share, … }`", zh = "故障列表，每项为 { kind, share, … }" } },
+  { key = "ready_after_ms", type = "number", min = 0, null = true,
+    summary = { en = "how long the server takes to become ready", zh = "服务器就绪所需时间（毫秒）" } },
+  { key = "tokens_per_event", type = "integer", min = 1, null = true,
+    summary = { en = "tokens in one streamed event", zh = "每个流式事件包含的词元数" } },
 }
 
 schema.benchmark = {
@@ -171,8 +183,6 @@ schema.dataset = {
     summary = { en = "scorers to use; the first is the headline", zh = "使用的评分器；第一个为主指标" } },
   { key = "args", type = "dict", of = { type = "any" },
     summary = { en = "arguments for the dataset script", zh = "传给数据集脚本的参数" } },
-  { key = "form", type = "string", allowed = { "text", "turns" }, null = true,
-    summary = { en = "examples in one text, or as turns of a chat", zh = "示例写成一段文本（text）或多轮对话（turns）" } },
   { key = "endpoint", type = "string", allowed = { "completions", "chat" }, null = true,
     summary = { en = "how to ask this dataset; stronger than server.endpoint", zh = "本数据集的请求接口，优先于 server.endpoint" } },
 }
@@ -215,11 +225,12 @@ schema.root = { key = "", type = "map", fields = {
         of = { type = "map", partial = true, fields = schema.variant },
         summary = { en = "what is compared", zh = "参与比较的变体" } },
     } },
-  { key = "data", type = "string", default = "data",
-    summary = { en = "folder of the datasets' files; --data replaces it", zh = "数据集文件所在目录；可用 --data 替换" } },
   { key = "datasets", type = "list", named = "dataset",
     of = { type = "map", partial = true, fields = schema.dataset },
     summary = { en = "what is asked", zh = "要评测的数据集" } },
+  { key = "data", type = "string", null = true,
+    summary = { en = "folder of the datasets' files, relative to this file; --data replaces it; unset: $QLUA_DATA, or data",
+      zh = "数据集文件所在目录，相对于本文件；可用 --data 替换；不设则为 $QLUA_DATA 或 data" } },
   { key = "server", type = "map", fields = schema.server,
     summary = { en = "how the variants are served", zh = "变体的服务方式" } },
   { key = "generation", type = "map", fields = schema.generation,

@@ -18,6 +18,16 @@ local function visible(response)
   return seen, { offset = offset, finish = response.finish }
 end
 
+--- The part of a response that may hold the answer: behind its reasoning.
+-- @tparam string|table response
+-- @treturn ?string the text
+-- @treturn int|string bytes of the response before it; or the outcome empty, truncated, truncated_reasoning
+function extract.visible(response)
+  local seen, options = visible(response)
+  if not seen then return nil, options end
+  return seen, options.offset
+end
+
 --- The number a reply gives as its final answer.
 -- @tparam string|table response the text, or a Response (then a cut reply is recognized)
 -- @treturn ?table Answer; value in lowest terms, "70000", "18.5", "2/3"
@@ -107,6 +117,21 @@ function extract.regex(response_text, pattern, options)
     end
   end
   return { value = text.trim(value), how = options.how or pattern, span = { from = match[1], to = match[2] } }
+end
+
+--- The reference harness's exact_match metric of one pair: every pattern is removed from both in order, case
+-- dropped if asked, then they must be the same string (lm-eval: `exact_match_hf_evaluate`).
+-- @tparam string prediction
+-- @tparam string reference
+-- @tparam table options { ignore_case = bool, regexes_to_ignore = { pattern, … } }
+-- @treturn bool
+-- @treturn string the prediction as it was compared
+function extract.exact_match(prediction, reference, options)
+  for _, pattern in ipairs(options.regexes_to_ignore or {}) do
+    prediction, reference = regex.replace(prediction, pattern, ""), regex.replace(reference, pattern, "")
+  end
+  if options.ignore_case then prediction, reference = text.lower(prediction), text.lower(reference) end
+  return prediction == reference, prediction
 end
 
 return extract

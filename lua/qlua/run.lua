@@ -14,7 +14,6 @@ local plan = require "qlua.plan"
 local run_report = require "qlua.run_report"
 local run_store = require "qlua.run_store"
 local sender = require "qlua.sender"
-local sse = require "qlua.core.sse"
 local supervisor = require "qlua.supervisor"
 local sys = require "qlua.core.sys"
 
@@ -131,7 +130,7 @@ local function new_sender(self, one, server, client)
     headers = server.headers, timeouts = timeouts_of(self.made.config.benchmark), retries = self.made.config.benchmark.retries,
     random = math.random, -- jitter only; no result depends on it
     is_stopped = function() return self.stopped end,
-    split_events = sse.split,
+    split_events = http.split_events,
     log = function(text, where)
       self.store:put_event(clock.wall_ns(), "retry", text, { variant = one.name, dataset = where.dataset, sample = where.sample })
     end,
@@ -178,7 +177,7 @@ end
 local function ask_dataset(self, one, dataset, server, client)
   local phase = self.store:open_phase(one.name, dataset.name, clock.wall_ns())
   local job = new_job(self, one, dataset, server, client)
-  self.progress:phase(one.name, dataset.name, dataset.task:size(), 0, count_known(self, one, dataset))
+  self.progress:phase(one.name, dataset.name, dataset.task:size(), count_known(self, one, dataset))
   local tally = pipeline.ask(job)
   self.store:update_phase(phase, clock.wall_ns(), tally.asked)
   self.store:commit()
@@ -302,7 +301,7 @@ function run.execute(made, options)
   for _, one in ipairs(made.variants) do
     if self.stopped then break end
     local err = run_variant(self, one)
-    if err and err.kind == "store" then error(err, 0) end -- nothing more can be kept
+    if err and (err.kind == "store" or err.kind == "internal") then error(err, 0) end -- nothing more can be kept or trusted
     if err and err.kind ~= "cancelled" then
       errors[#errors + 1] = err
       self.progress:message(err.text)

@@ -129,7 +129,7 @@ end
 
 --- Answer rows in the order variant, dataset, position, repeat, as qlua.summary wants them.
 function run_store:answers()
-  local nextrow = self.db:each [[
+  local nextrow, cursor, _, closing = self.db:each [[
     SELECT a.variant, a.dataset, a.sample, s.position, s.grp, a.repeat_index, a.outcome, a.score, a.scores, a.value,
       a.finish, a.prompt_tokens, a.completion_tokens, a.count_source, a.latency_ns, a.ttft_ns, a.start_ns, a.end_ns, a.tries,
       a.text_sha256, a.session
@@ -137,13 +137,13 @@ function run_store:answers()
       JOIN sample s ON s.dataset = a.dataset AND s.id = a.sample
     ORDER BY v.position, d.position, s.position, a.repeat_index]]
   return function()
-    local row = nextrow()
+    local row = nextrow(cursor)
     if row then
       row.group, row.grp = row.grp, nil
       row.scores = json.decode(row.scores)
     end
     return row
-  end
+  end, nil, nil, closing
 end
 
 function run_store:open_phase(variant, dataset, start_ns)
