@@ -314,6 +314,29 @@ static void a_child_dies_with_a_killed_supervisor(void) {
   close(ends[1]);
 }
 
+static void ten_megabytes_of_output_pass(void) {
+  char path[] = "/tmp/qlua_proc_XXXXXX";
+  close(mkstemp(path));
+  struct ql_proc *proc = spawn_with("yes 'some words to fill the pipe' | head -c 10000000; echo; echo end",
+                                    (struct ql_proc_options){.own_session = true, .log.path = path});
+  CHECK_INT(wait_exit(proc).code, 0);
+  CHECK_STR(last_line(proc), "end");
+  CHECK(ql_log_lines(ql_proc_log(proc)) > 300000);
+  ql_proc_close(proc);
+  FILE *file = fopen(path, "r");
+  fseek(file, 0, SEEK_END);
+  CHECK(ftell(file) > (4 << 20) && ftell(file) < (6 << 20));
+  fclose(file);
+  unlink(path);
+}
+
+static void endless_output_does_not_keep_the_loop(void) {
+  struct ql_proc *proc = spawn("trap '' TERM; yes");
+  wait_lines(proc, 1);
+  CHECK_INT(stop(proc, 20).signal, SIGKILL);
+  ql_proc_close(proc);
+}
+
 static void nothing_stays_open(void) {
   begin();
   ql_loop_turn(loop, 0);
@@ -401,5 +424,5 @@ static void a_closed_run_is_killed(void) {
 RUN(a_program_that_cannot_run_says_why, the_child_starts_clean, an_exit_that_nobody_asked_for_is_told_as_one,
     a_stop_is_one_term_and_waits_for_the_exit, a_child_that_ignores_term_is_killed, descendants_do_not_survive_a_stop,
     descendants_do_not_survive_a_crash, a_job_in_our_session_does_not_survive, closing_kills_at_once, a_child_dies_with_a_killed_supervisor,
-    nothing_stays_open, a_command_gets_input_and_gives_output, a_command_has_limits,
+    ten_megabytes_of_output_pass, endless_output_does_not_keep_the_loop, nothing_stays_open, a_command_gets_input_and_gives_output, a_command_has_limits,
     a_command_does_not_wait_for_what_it_leaves_behind, a_closed_run_is_killed, end_loop)
