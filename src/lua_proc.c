@@ -177,11 +177,15 @@ static int push_nothing(lua_State *L, void *arg) {
 
 static void wake_all(struct waiter **list, const struct ql_proc_status *status) {
   while (*list) {
-    struct ql_task *task = (*list)->task;
+    struct waiter *first = *list;
     struct ql_proc_status *copy = ql_malloc(sizeof *copy);
     *copy = *status;
-    take_out(*list);
-    ql_task_wake(task, push_status, copy);
+    *list = first->next;
+    if (*list)
+      (*list)->link = list;
+    ql_timer_stop(first->timer);
+    ql_task_wake(first->task, push_status, copy);
+    free(first);
   }
 }
 
@@ -300,7 +304,7 @@ static int process_tail(lua_State *L) {
   lua_createtable(L, (int)(count - from), 0);
   for (size_t i = from; i < count; i++) {
     lua_pushstring(L, ql_log_tail(log, i));
-    lua_rawseti(L, -2, (lua_Integer)(i - from + 1));
+    lua_rawseti(L, -2, (lua_Integer)(i - from) + 1);
   }
   return 1;
 }

@@ -32,7 +32,9 @@ static struct ql_proc *spawn_with(const char *script, struct ql_proc_options opt
   return proc;
 }
 
-static struct ql_proc *spawn(const char *script) { return spawn_with(script, (struct ql_proc_options){.own_session = true}); }
+static struct ql_proc *spawn(const char *script) {
+  return spawn_with(script, (struct ql_proc_options){.own_session = true});
+}
 
 static void wait_lines(struct ql_proc *proc, uint64_t lines) {
   while (ql_log_lines(ql_proc_log(proc)) < lines)
@@ -134,9 +136,10 @@ static void the_child_starts_clean(void) {
   snprintf(nonce, sizeof nonce, "n0nce-%ld", (long)getpid());
   snprintf(want, sizeof want, "a=b,unset,%s", nonce);
   const char *env[] = {"QLUA_TEST_SET=a=b", "QLUA_TEST_GONE", NULL};
+  struct ql_proc_options options = {.own_session = true, .env = env, .nonce = nonce, .cwd = "/"};
   struct ql_proc *proc = spawn_with("echo /proc/self/fd/*; echo $QLUA_TEST_SET,${QLUA_TEST_GONE-unset},$QLUA_RUN_ID;"
                                     "grep -E '^Sig(Blk|Ign)' /proc/self/status; pwd; read x </proc/self/stat; echo $x",
-                                    (struct ql_proc_options){.own_session = true, .env = env, .nonce = nonce, .cwd = "/"});
+                                    options);
   wait_exit(proc);
   const struct ql_log *log = ql_proc_log(proc);
   CHECK_INT(ql_log_lines(log), 6);
@@ -371,7 +374,8 @@ static struct ql_run *run(const char *script, struct ql_run_options options) {
 }
 
 static void a_command_gets_input_and_gives_output(void) {
-  struct ql_run *command = run("cat; echo problem >&2; exit 4", (struct ql_run_options){.input = "in\0put", .input_len = 6});
+  struct ql_run_options six_bytes = {.input = "in\0put", .input_len = 6};
+  struct ql_run *command = run("cat; echo problem >&2; exit 4", six_bytes);
   const struct ql_run_result *result = ql_run_get(command);
   CHECK_INT(result->code, 4);
   CHECK(result->out.len == 6 && memcmp(result->out.data, "in\0put", 6) == 0);
@@ -423,6 +427,7 @@ static void a_closed_run_is_killed(void) {
 
 RUN(a_program_that_cannot_run_says_why, the_child_starts_clean, an_exit_that_nobody_asked_for_is_told_as_one,
     a_stop_is_one_term_and_waits_for_the_exit, a_child_that_ignores_term_is_killed, descendants_do_not_survive_a_stop,
-    descendants_do_not_survive_a_crash, a_job_in_our_session_does_not_survive, closing_kills_at_once, a_child_dies_with_a_killed_supervisor,
-    ten_megabytes_of_output_pass, endless_output_does_not_keep_the_loop, nothing_stays_open, a_command_gets_input_and_gives_output, a_command_has_limits,
+    descendants_do_not_survive_a_crash, a_job_in_our_session_does_not_survive, closing_kills_at_once,
+    a_child_dies_with_a_killed_supervisor, ten_megabytes_of_output_pass, endless_output_does_not_keep_the_loop,
+    nothing_stays_open, a_command_gets_input_and_gives_output, a_command_has_limits,
     a_command_does_not_wait_for_what_it_leaves_behind, a_closed_run_is_killed, end_loop)
