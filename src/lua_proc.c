@@ -11,6 +11,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -320,7 +321,8 @@ static int process_close(lua_State *L) {
   struct ql_proc *proc = process->proc;
   if (!proc)
     return 0;
-  struct ql_proc_status status = {.code = -1, .signal = 9, .is_requested = true};
+  struct ql_proc_status status = {.code = -1, .signal = SIGKILL, .is_requested = true};
+  ql_proc_has_exited(proc, &status); // fills it in when it has
   process->proc = NULL;
   ql_proc_close(proc);
   wake_all(&process->exit_waiters, &status);
