@@ -183,12 +183,13 @@ end
 
 -- ---- archives -----------------------------------------------------------------------------------------------
 
+-- A link is removed as a link before anything is looked up through it: what it leads to is not ours.
 local function remove_tree(path)
-  local info = file.stat(path)
-  if info and info.kind == "dir" then
-    for _, name in ipairs(file.list(path) or {}) do
-      remove_tree(path .. "/" .. name)
-    end
+  if file.remove(path) then
+    return
+  end
+  for _, name in ipairs(file.list(path) or {}) do
+    remove_tree(path .. "/" .. name)
   end
   file.remove(path)
 end

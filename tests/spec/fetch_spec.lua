@@ -219,6 +219,20 @@ describe("fetch", function()
     assert.equal(1, #requests)
   end)
 
+  it("replaces a link, and leaves alone what it leads to", function()
+    if not has_proc then
+      return pending "qlua.core.proc is not in this build"
+    end
+    files["/d.tar"] = tar_of { ["test/x_test.csv"] = "1,2\n" }
+    assert(file.make_dir(folder .. "/elsewhere"))
+    assert(file.make_dir(folder .. "/m"))
+    assert(file.write(folder .. "/elsewhere/mine.csv", "mine"))
+    assert(os.execute(("ln -s ../elsewhere %s/m/test"):format(folder)))
+    assert.equal("fetched", fetch.one(archive_plan()[1], { force = true }))
+    assert.equal("mine", file.read(folder .. "/elsewhere/mine.csv"))
+    assert.same({ "x_test.csv" }, file.list(folder .. "/m/test"))
+  end)
+
   it("says so when an archive is broken or has not the files", function()
     if not has_proc then
       return pending "qlua.core.proc is not in this build"
