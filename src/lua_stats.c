@@ -79,7 +79,7 @@ static double *unpack_list(lua_State *L, int arg, const char *name, size_t *coun
     lua_rawgeti(L, arg, (lua_Integer)i + 1);
     values[i] = lua_tonumberx(L, -1, &is_number);
     if (!is_number || isnan(values[i]))
-      luaL_error(L, "bad argument #%d: %s[%I]: want a number, got %s", arg, name, (LUAI_UACINT)(i + 1),
+      luaL_error(L, "bad argument #%d: %s[%I]: want a number, got %s", arg, name, (LUAI_UACINT)i + 1,
                  is_number ? "nan" : luaL_typename(L, -1));
     lua_pop(L, 1);
   }
@@ -96,7 +96,7 @@ static double *unpack_string(lua_State *L, int arg, const char *name, size_t *co
   memcpy(values, packed, bytes);
   for (size_t i = 0; i < *count; i++)
     if (isnan(values[i]))
-      luaL_error(L, "bad argument #%d: %s[%I]: want a number, got nan", arg, name, (LUAI_UACINT)(i + 1));
+      luaL_error(L, "bad argument #%d: %s[%I]: want a number, got nan", arg, name, (LUAI_UACINT)i + 1);
   return values;
 }
 

@@ -66,10 +66,13 @@ double ql_stats_normal_two_sided(double level) {
 // ln Gamma(n + 1) less Stirling's formula. Below 16 it climbs by the recurrence, above the series is exact.
 static double stirling_error(double n) {
   double sum = 0;
-  for (; n < 16; n++)
+  while (n < 16) {
     sum += (n + 0.5) * log1p(1 / n) - 1;
+    n++;
+  }
   double r = 1 / (n * n);
-  double series = 1.0 / 12 - r * (1.0 / 360 - r * (1.0 / 1260 - r * (1.0 / 1680 - r * (1.0 / 1188 - r * 691.0 / 360360))));
+  double late = 1.0 / 1680 - r * (1.0 / 1188 - r * 691.0 / 360360);
+  double series = 1.0 / 12 - r * (1.0 / 360 - r * (1.0 / 1260 - r * late));
   return sum + series / n;
 }
 
@@ -104,8 +107,8 @@ static double beta_fraction(double a, double b, double x, double y) {
   const double tiny = 1e-300;
   double lambda = a * y - b * x + 1;
   double value = a * lambda / (a + 1), c = value, d = 0;
-  for (double n = 1; n < 1e6; n++) {
-    double step = a + 2 * n - 1;
+  for (int i = 1; i < 1000000; i++) {
+    double n = i, step = a + 2 * n - 1;
     double over = ((a + n - 1) / step) * ((a + b + n - 1) / step) * n * (b - n) * x * x;
     double under = n + n * (b - n) * x / step + (a + n) * (lambda + n * (1 + y)) / (step + 2);
     d = under + over * d;

@@ -131,7 +131,7 @@ end
 function run_store:answers()
   local nextrow, cursor, _, closing = self.db:each [[
     SELECT a.variant, a.dataset, a.sample, s.position, s.grp, a.repeat_index, a.outcome, a.score, a.scores, a.value,
-      a.finish, a.prompt_tokens, a.completion_tokens, a.count_source, a.latency_ns, a.ttft_ns, a.start_ns, a.end_ns, a.tries,
+      a.finish, a.prompt_tokens, a.completion_tokens, a.count_source, a.latency_ns, a.ttft_ns, a.start_ns, a.end_ns, a.tries, a.turns,
       a.text_sha256, a.session
     FROM answer a JOIN variant v ON v.name = a.variant JOIN dataset d ON d.name = a.dataset
       JOIN sample s ON s.dataset = a.dataset AND s.id = a.sample

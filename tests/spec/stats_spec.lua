@@ -285,7 +285,7 @@ describe("stats for scripts", function()
     local wrong = {
       ["k: want a count from 0 to n"] = function() stats.wilson(3, 2) end,
       ["level: want a number between 0 and 1, got 95"] = function() stats.wilson(1, 2, 95) end,
-      ["n: want a number, got nil"] = function() stats.wilson(1) end,
+      ["n: want a number, got no value"] = function() stats.wilson(1) end,
       ["q: want a number from 0 to 1, got 50"] = function() stats.quantile({ 1 }, 50) end,
       ["values%[2%]: want a number, got string"] = function() stats.quantile({ 1, "x" }, 0.5) end,
       ["values: want a list of numbers or packed doubles, got nil"] = function() stats.quantile(nil, 0.5) end,
@@ -386,6 +386,58 @@ describe("stats for scripts", function()
     assert.is_true(math.abs(got.nats - wanted) < 1e-12)
     assert.is_false(stats.kl_known(base, { B = -0.1, A = -3 }).same_top)
     assert.is_false(stats.kl_known({}, {}).same_top)
+  end)
+end)
+
+describe("the verdict's error rates", function()
+  --- Sums the probability of every table of n questions for which the event happens.
+  local function probability(n, flips, diff, event)
+    local harmful, sum = 0.5 * (flips - diff) / flips, 0
+    for both = 0, n do
+      local outer = stats.binomial_pmf(both, n, flips)
+      for b = 0, outer > 1e-9 and both or -1 do
+        local cells = { both_right = n - both, base_only = b, variant_only = both - b, both_wrong = 0 }
+        if event(cells) then
+          sum = sum + outer * stats.binomial_pmf(b, both, harmful)
+        end
+      end
+    end
+    return sum
+  end
+
+  it("is falsely non-inferior at the margin as often as alpha says", function()
+    local function non_inferior(cells) return stats.tango_tost(cells, 0.02).p_noninferior < 0.025 end
+    local false_verdict = probability(400, 0.05, -0.02, non_inferior)
+    assert.is_true(false_verdict > 0.02 and false_verdict < 0.026, false_verdict)
+    assert.is_true(probability(400, 0.05, 0, non_inferior) > 10 * false_verdict) -- and it has power
+  end)
+
+  it("covers the truth about as often as the level says", function()
+    for _, diff in ipairs { -0.02, 0, 0.01 } do
+      local missed = probability(400, 0.05, diff, function(cells)
+        local range = stats.paired(cells).tango
+        return range.lo > diff or range.hi < diff
+      end)
+      assert.is_true(missed > 0.04 and missed < 0.058, missed)
+    end
+  end)
+
+  it("stays within binomial error over simulated pairs of 500 questions", function()
+    local PAIRS, N, MARGIN = 400, 500, 0.02
+    math.randomseed(20261123)
+    local false_verdicts = 0
+    for _ = 1, PAIRS do
+      local baseline, variant = {}, {}
+      for i = 1, N do
+        local right = math.random() < 0.8
+        local flipped = math.random() < (right and 0.04 / 0.8 or 0.02 / 0.2)
+        baseline[i], variant[i] = right and 1 or 0, right ~= flipped and 1 or 0
+      end
+      local shown = stats.tango_tost(stats.cells(baseline, variant), MARGIN).p_noninferior < 0.025
+      false_verdicts = false_verdicts + (shown and 1 or 0)
+    end
+    local lo, hi = stats.clopper_pearson(false_verdicts, PAIRS, 0.99)
+    assert.is_true(lo <= 0.025 and 0.025 <= hi, false_verdicts .. " of " .. PAIRS)
   end)
 end)
 

@@ -2,7 +2,8 @@
 // json_tree: reads a JSON file that is known to be sound into a tree, for tests whose cases are kept as JSON.
 //
 // The core has no JSON (it lives in the Lua room), so a C test brings these few lines. Numbers as doubles, strings
-// without escapes; anything else ends the test program with a word. Nothing is freed: the program is about to end.
+// without escapes; anything else ends the test program with a word. What is allocated stays in one list until the
+// program ends, which is soon.
 #ifndef QL_JSON_TREE_H
 #define QL_JSON_TREE_H
 
@@ -22,6 +23,13 @@ struct json {
 };
 
 static const char *json_at;
+static void **json_kept;
+static size_t json_kept_count;
+
+static void *json_keep(void *memory) {
+  json_kept = ql_realloc(json_kept, (json_kept_count + 1) * sizeof *json_kept);
+  return json_kept[json_kept_count++] = memory;
+}
 
 static _Noreturn void json_bad(const char *what) {
   fprintf(stderr, "not the JSON this test reads: %s at \"%.20s\"\n", what, json_at);
@@ -53,7 +61,7 @@ static char *json_text(void) {
   }
   ql_buf_add(&buf, json_at, len);
   json_at += len + 1;
-  return ql_buf_take(&buf, NULL);
+  return json_keep(ql_buf_take(&buf, NULL));
 }
 
 static struct json *json_value(void);
@@ -74,7 +82,7 @@ static void json_members(struct json *parent, char end) {
 }
 
 static struct json *json_value(void) {
-  struct json *value = ql_calloc(1, sizeof *value);
+  struct json *value = json_keep(ql_calloc(1, sizeof *value));
   char c = json_peek(), *end;
   if (c == '{' || c == '[') {
     json_at++;
@@ -111,7 +119,7 @@ static struct json *json_read(const char *path) {
   while ((got = fread(chunk, 1, sizeof chunk, file)) > 0)
     ql_buf_add(&buf, chunk, got);
   fclose(file);
-  json_at = ql_buf_take(&buf, NULL);
+  json_at = json_keep(ql_buf_take(&buf, NULL));
   return json_value();
 }
 

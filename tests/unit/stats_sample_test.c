@@ -3,8 +3,6 @@
 #include "near.h"
 #include "stats.h"
 
-#include <stdlib.h>
-
 static void a_large_offset_costs_no_digits(void) {
   double baseline[] = {1e9, 1e9 + 1, 1e9 + 2}, variant[] = {1e9 + 0.5, 1e9 + 1, 1e9 + 2.25}, room[3];
   struct ql_stats_t out;
@@ -200,14 +198,15 @@ static void the_generator_is_the_published_one(void) {
 
 static void a_bootstrap_draws_the_rows_it_has(void) {
   enum { ROWS = 40, ROUNDS = 4000 };
-  double value[ROWS], mean, variance, *sums = malloc(ROUNDS * 2 * sizeof *sums), *again = malloc(ROUNDS * 2 * sizeof *again);
+  static double value[ROWS], sums[ROUNDS * 2], again[ROUNDS * 2];
+  double mean, variance;
   for (int i = 0; i < ROWS; i++)
     value[i] = i;
   const double *columns[] = {value};
   struct ql_stats_boot plan = {.columns = columns, .column_count = 1, .rows = ROWS, .rounds = ROUNDS, .seed = 5};
   CHECK_INT(ql_stats_boot_sums(&plan, sums), 0);
   CHECK_INT(ql_stats_boot_sums(&plan, again), 0);
-  CHECK(memcmp(sums, again, ROUNDS * 2 * sizeof *sums) == 0);
+  CHECK(memcmp(sums, again, sizeof sums) == 0);
   for (int r = 0; r < ROUNDS; r++) {
     CHECK(sums[2 * r + 1] == ROWS);
     again[r] = sums[2 * r] / ROWS;
@@ -219,9 +218,7 @@ static void a_bootstrap_draws_the_rows_it_has(void) {
   CHECK(fabs(variance / (sigma2 / ROWS) - 1) < 5 * sqrt(2.0 / ROUNDS));
   plan.seed = 6;
   ql_stats_boot_sums(&plan, again);
-  CHECK(memcmp(sums, again, ROUNDS * 2 * sizeof *sums) != 0);
-  free(sums);
-  free(again);
+  CHECK(memcmp(sums, again, sizeof sums) != 0);
 }
 
 static void columns_of_a_row_are_drawn_together(void) {

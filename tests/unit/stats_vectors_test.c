@@ -46,7 +46,7 @@ static void want_range(const struct json *out, const char *key, double lo, doubl
 }
 
 static double *numbers(const struct json *list, size_t *count) {
-  double *values = ql_calloc(list->count + 1, sizeof *values), *at = values;
+  double *values = json_keep(ql_calloc(list->count + 1, sizeof *values)), *at = values;
   for (const struct json *item = list->first; item; item = item->next)
     *at++ = value_of(item);
   *count = list->count;
@@ -226,7 +226,7 @@ static size_t read_clusters(const struct json *in, struct rows *rows) {
   }
   size_t count;
   double *n = numbers(json_get(in, "n"), &count), *plus = numbers(sums ? sums : json_get(in, "plus"), &count);
-  double *minus = sums ? ql_calloc(count, sizeof *minus) : numbers(json_get(in, "minus"), &count);
+  double *minus = sums ? json_keep(ql_calloc(count, sizeof *minus)) : numbers(json_get(in, "minus"), &count);
   for (; g < count; g++) {
     add_rows(rows, g, 1, plus[g]);
     add_rows(rows, g, -1, minus[g]);
