@@ -11,6 +11,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,11 +178,15 @@ static int push_nothing(lua_State *L, void *arg) {
 
 static void wake_all(struct waiter **list, const struct ql_proc_status *status) {
   while (*list) {
-    struct ql_task *task = (*list)->task;
+    struct waiter *first = *list;
     struct ql_proc_status *copy = ql_malloc(sizeof *copy);
     *copy = *status;
-    take_out(*list);
-    ql_task_wake(task, push_status, copy);
+    *list = first->next;
+    if (*list)
+      (*list)->link = list;
+    ql_timer_stop(first->timer);
+    ql_task_wake(first->task, push_status, copy);
+    free(first);
   }
 }
 
@@ -300,7 +305,7 @@ static int process_tail(lua_State *L) {
   lua_createtable(L, (int)(count - from), 0);
   for (size_t i = from; i < count; i++) {
     lua_pushstring(L, ql_log_tail(log, i));
-    lua_rawseti(L, -2, (lua_Integer)(i - from + 1));
+    lua_rawseti(L, -2, (lua_Integer)(i - from) + 1);
   }
   return 1;
 }
@@ -316,7 +321,8 @@ static int process_close(lua_State *L) {
   struct ql_proc *proc = process->proc;
   if (!proc)
     return 0;
-  struct ql_proc_status status = {.code = -1, .signal = 9, .is_requested = true};
+  struct ql_proc_status status = {.code = -1, .signal = SIGKILL, .is_requested = true};
+  ql_proc_has_exited(proc, &status); // fills it in when it has
   process->proc = NULL;
   ql_proc_close(proc);
   wake_all(&process->exit_waiters, &status);

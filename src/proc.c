@@ -8,6 +8,7 @@
 #include "proc.h"
 
 #include "proc_tree.h"
+#include "proc_watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,23 +20,16 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <uv.h>
 
 enum { PIPE_BYTES = 1 << 20, READ_BYTES = 64 << 10, SWEEP_FIRST_MS = 2, SWEEP_MAX_MS = 50, SWEEP_LIMIT_MS = 10000 };
 
 enum phase { RUNNING, ASKED, SWEEPING, STOPPED };
 
-struct watch {
-  uv_poll_t poll;
-  int fd;
-  bool is_open;
-};
-
 struct ql_proc {
   struct ql_loop *loop;
   pid_t pid;
   char nonce[64];
-  struct watch exit, output;
+  struct ql_watch exit, output;
   struct ql_log *log;
   struct ql_tree tree;
   struct ql_proc_status status;
@@ -49,32 +43,10 @@ struct ql_proc {
   void *arg;
 };
 
-// ---- handles ------------------------------------------------------------------------------------------
-
-static void free_when_unwatched(struct ql_proc *proc) {
+static void free_when_unwatched(void *arg) {
+  struct ql_proc *proc = arg;
   if (proc->is_closed && !proc->exit.is_open && !proc->output.is_open)
     free(proc);
-}
-
-static void on_watch_closed(uv_handle_t *handle) {
-  struct ql_proc *proc = handle->data;
-  struct watch *watch = handle == (uv_handle_t *)&proc->exit.poll ? &proc->exit : &proc->output;
-  close(watch->fd);
-  watch->is_open = false;
-  free_when_unwatched(proc);
-}
-
-static void unwatch(struct watch *watch) {
-  if (watch->is_open && !uv_is_closing((uv_handle_t *)&watch->poll))
-    uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
-}
-
-static void watch(struct ql_proc *proc, struct watch *watch, int fd, uv_poll_cb on_readable) {
-  watch->fd = fd;
-  watch->is_open = true;
-  uv_poll_init(ql_loop_uv(proc->loop), &watch->poll, fd);
-  watch->poll.data = proc;
-  uv_poll_start(&watch->poll, UV_READABLE, on_readable);
 }
 
 // ---- output -------------------------------------------------------------------------------------------
@@ -90,7 +62,7 @@ static void drain(struct ql_proc *proc, size_t limit) {
     if (got < 0 && errno == EAGAIN)
       return;
     if (got <= 0) {
-      unwatch(&proc->output);
+      ql_watch_stop(&proc->output);
       return;
     }
     total += (size_t)got;
@@ -104,7 +76,7 @@ static void on_output(uv_poll_t *poll, int status, int events) {
 }
 
 static void drain_rest(struct ql_proc *proc) {
-  if (proc->output.is_open && !uv_is_closing((uv_handle_t *)&proc->output.poll))
+  if (ql_watch_is_on(&proc->output))
     drain(proc, 4 * PIPE_BYTES);
   ql_log_flush(proc->log);
 }
@@ -131,7 +103,7 @@ static void on_exit_ready(uv_poll_t *poll, int status, int events) {
   struct ql_proc *proc = poll->data;
   if (!reap(proc))
     return;
-  unwatch(&proc->exit);
+  ql_watch_stop(&proc->exit);
   drain_rest(proc);
   if (proc->phase == ASKED) {
     ql_timer_stop(proc->timer);
@@ -252,8 +224,8 @@ static int spawn_logged(struct ql_proc *proc, const struct ql_proc_options *opti
     return -1;
   }
   ql_tree_join(&proc->tree, proc->pid, proc->nonce);
-  watch(proc, &proc->exit, pidfd, on_exit_ready);
-  watch(proc, &proc->output, ends[0], on_output);
+  ql_watch_start(&proc->exit, proc->loop, pidfd, UV_READABLE, on_exit_ready, proc, free_when_unwatched);
+  ql_watch_start(&proc->output, proc->loop, ends[0], UV_READABLE, on_output, proc, free_when_unwatched);
   return 0;
 }
 
@@ -291,12 +263,9 @@ void ql_proc_close(struct ql_proc *proc) {
   ql_log_close(proc->log);
   ql_tree_free(&proc->tree);
   proc->is_closed = true;
-  if (!proc->exit.is_open && !proc->output.is_open) {
-    free(proc);
-    return;
-  }
-  unwatch(&proc->exit);
-  unwatch(&proc->output);
+  ql_watch_stop(&proc->exit);
+  ql_watch_stop(&proc->output);
+  free_when_unwatched(proc);
 }
 
 int ql_proc_pid(const struct ql_proc *proc) { return proc->pid; }

@@ -75,16 +75,21 @@ static size_t secret_len(const char *at, const char *end, char *const *secrets) 
 
 void ql_redact(struct ql_buf *out, const char *text, size_t len, char *const *secrets) {
   const char *end = text + len, *kept = text;
+  // The value of a key that was found, until it is reached: what leads to it may hold a secret as well.
+  const char *value = text, *value_end = text;
   for (const char *at = text; at < end;) {
-    const char *value = at;
-    size_t secret = secret_len(at, end, secrets);
-    if (!secret && !find_key(text, at, end, &value, &secret)) {
+    size_t found_len = 0, hidden = secret_len(at, end, secrets);
+    if (at >= value_end && find_key(text, at, end, &value, &found_len))
+      value_end = value + found_len;
+    if (!hidden && at >= value && at < value_end)
+      hidden = (size_t)(value_end - at);
+    if (!hidden) {
       at++;
       continue;
     }
-    ql_buf_add(out, kept, (size_t)(value - kept));
+    ql_buf_add(out, kept, (size_t)(at - kept));
     ql_buf_adds(out, "***");
-    at = kept = value + secret;
+    at = kept = at + hidden;
   }
   ql_buf_add(out, kept, (size_t)(end - kept));
 }

@@ -7,6 +7,7 @@
 
 #include "proc.h"
 #include "proc_tree.h"
+#include "proc_watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,22 +18,15 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <uv.h>
 
 enum { EXIT, IN, OUT, ERR, WATCHES };
 enum { LINGER_MS = 200, READ_BYTES = 64 << 10, DEFAULT_MAX_BYTES = 16 << 20, LOOKS = 100 };
-
-struct watch {
-  uv_poll_t poll;
-  int fd;
-  bool is_open;
-};
 
 struct ql_run {
   struct ql_loop *loop;
   pid_t pid;
   struct ql_tree tree;
-  struct watch watches[WATCHES];
+  struct ql_watch watches[WATCHES];
   struct ql_buf input;
   size_t written;
   struct ql_run_result result;
@@ -44,7 +38,8 @@ struct ql_run {
 
 // ---- handles ------------------------------------------------------------------------------------------
 
-static void free_when_unwatched(struct ql_run *run) {
+static void free_when_unwatched(void *arg) {
+  struct ql_run *run = arg;
   for (int i = 0; i < WATCHES; i++)
     if (run->watches[i].is_open)
       return;
@@ -52,34 +47,11 @@ static void free_when_unwatched(struct ql_run *run) {
     free(run);
 }
 
-static void on_watch_closed(uv_handle_t *handle) {
-  struct ql_run *run = handle->data;
-  for (int i = 0; i < WATCHES; i++)
-    if (handle == (uv_handle_t *)&run->watches[i].poll) {
-      close(run->watches[i].fd);
-      run->watches[i].is_open = false;
-    }
-  free_when_unwatched(run);
-}
-
-static bool is_watched(const struct ql_run *run, int which) {
-  const struct watch *watch = &run->watches[which];
-  return watch->is_open && !uv_is_closing((const uv_handle_t *)&watch->poll);
-}
-
-static void unwatch(struct ql_run *run, int which) {
-  if (is_watched(run, which))
-    uv_close((uv_handle_t *)&run->watches[which].poll, on_watch_closed);
-}
-
 static void watch(struct ql_run *run, int which, int fd, int events, uv_poll_cb on_ready) {
-  struct watch *watch = &run->watches[which];
-  watch->fd = fd;
-  watch->is_open = true;
-  uv_poll_init(ql_loop_uv(run->loop), &watch->poll, fd);
-  watch->poll.data = run;
-  uv_poll_start(&watch->poll, events, on_ready);
+  ql_watch_start(&run->watches[which], run->loop, fd, events, on_ready, run, free_when_unwatched);
 }
+
+static void unwatch(struct ql_run *run, int which) { ql_watch_stop(&run->watches[which]); }
 
 // ---- the end ------------------------------------------------------------------------------------------
 
@@ -126,7 +98,7 @@ static void on_linger_over(void *arg) {
 static void finish_if_over(struct ql_run *run) {
   if (run->is_done || !run->has_exited)
     return;
-  if (!is_watched(run, OUT) && !is_watched(run, ERR))
+  if (!ql_watch_is_on(&run->watches[OUT]) && !ql_watch_is_on(&run->watches[ERR]))
     finish(run);
   else if (!run->linger)
     run->linger = ql_timer_start(run->loop, LINGER_MS, on_linger_over, run);

@@ -84,12 +84,8 @@ static const char *get_env(char *const *env, const char *name) {
 
 // 0, or the errno that execvp would give.
 static int find_program(const char *name, char *const *env, char path[PATH_MAX]) {
-  if (strchr(name, '/')) {
-    if (strlen(name) >= PATH_MAX)
-      return ENAMETOOLONG;
-    strcpy(path, name);
-    return 0;
-  }
+  if (strchr(name, '/'))
+    return snprintf(path, PATH_MAX, "%s", name) < PATH_MAX ? 0 : ENAMETOOLONG;
   const char *at = get_env(env, "PATH");
   int error = ENOENT;
   if (!at)

@@ -171,6 +171,11 @@ local function copy_default(value)
   return table.move(value, 1, #value, 1, {})
 end
 
+-- An empty collection in the place of a node.
+local function empty_like(node, kind, children)
+  return { kind = kind, [children] = {}, source = node.source, line = node.line, column = node.column }
+end
+
 -- What a map without a child gets: sections and collections are never nil, so that readers need no guards.
 local function fill_missing(ctx, map, field, path, out, partial)
   if field.required then
@@ -178,8 +183,7 @@ local function fill_missing(ctx, map, field, path, out, partial)
   end
   if partial then return end
   if field.type == "map" then
-    out[field.key] = check.node(ctx, { kind = "map", entries = {}, source = map.source, line = map.line,
-      column = map.column }, field, path)
+    out[field.key] = check.node(ctx, empty_like(map, "map", "entries"), field, path)
   elseif field.type == "dict" or (field.type == "list" and not field.null) then
     out[field.key] = copy_default(field.default) or {}
   else
@@ -208,7 +212,7 @@ local function check_known_keys(ctx, node, field, path)
 end
 
 local function check_map(ctx, node, field, path)
-  if tree.is_null(node) then node = { kind = "map", entries = {}, source = node.source, line = node.line, column = node.column } end
+  if tree.is_null(node) then node = empty_like(node, "map", "entries") end
   if node.kind ~= "map" then return complain_type(ctx, node, field, path) end
   check_known_keys(ctx, node, field, path)
   local out = {}
@@ -253,8 +257,11 @@ local function check_unique(ctx, item, name, seen, field, path)
 end
 
 local function check_list(ctx, node, field, path)
-  if tree.is_null(node) then node = { kind = "list", items = {}, source = node.source, line = node.line, column = node.column } end
+  -- in a suite's Lua an empty table may be either
+  local is_either = node.kind == "map" and #node.entries == 0 and not node.source.marked
+  if tree.is_null(node) or is_either then node = empty_like(node, "list", "items") end
   if node.kind ~= "list" then return complain_type(ctx, node, field, path) end
+  if field.bare_names then tree.spell_out(node) end
   if #node.items < (field.min_items or 0) then
     return complain(ctx, node, path, ("want at least %d %s"):format(field.min_items, field.named or "item"))
   end

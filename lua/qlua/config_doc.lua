@@ -10,7 +10,8 @@ local function default_text(field)
   if field.required then return "required" end
   local value = field.default
   if type(value) == "table" then return "`[" .. table.concat(value, ", ") .. "]`" end
-  if value == nil then return field.type == "dict" and "`{}`" or field.type == "list" and not field.null and "`[]`" or "–" end
+  if value == nil and field.type == "dict" then return "`{}`" end
+  if value == nil then return field.type == "list" and not field.null and "`[]`" or "–" end
   return "`" .. tostring(value) .. "`"
 end
 

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Examples: a script's `examples` are its test. Runs them and says which do not hold.
 -- A dataset's example is `{ row, reply, score | outcome }`: the row goes through `sample`, the reply through the first
--- scorer that fits (or the one it names as `scorer`). A scorer's is `{ text | response, target, … , score | outcome }`: what is not
--- about the response is the sample. Both may say `answer`, the value that must have been extracted.
+-- scorer that fits (or the one it names as `scorer`). A scorer's is `{ text | response, target, … , score | outcome }`:
+-- what is not about the response is the sample. Both may say `answer`, the value that must have been extracted.
 
 local evaluate = require "qlua.evaluate"
 

@@ -16,6 +16,8 @@ local EXIT = {
   store = 5, internal = 5, cancelled = 130,
 }
 
+local EPIPE = 32
+
 local function report(err)
   say.error(err.text, err.hint)
   for _, other in ipairs(err.others or {}) do say.error(other.text, other.hint) end
@@ -31,6 +33,13 @@ local function caught(raised)
   end
   if say.is_debug() then raised.traceback = debug.traceback(raised.text, 2) end
   return raised
+end
+
+-- What was printed may not have arrived: a full disk must not look like success. A reader that has gone is no error.
+local function check_output()
+  local is_flushed, message, number = io.stdout:flush()
+  if is_flushed or number == EPIPE then return nil end
+  return report { kind = "io", text = "standard output: " .. message }
 end
 
 local function unknown_command(name)
@@ -73,5 +82,6 @@ return function(argv)
   local is_done, code, err = xpcall(run_command, caught, command, rest)
   if not is_done then return report(code) end
   if code == nil and err then return report(type(err) == "table" and err or caught(err)) end
-  return code or 0
+  local is_written = check_output()
+  return is_written or code or 0
 end

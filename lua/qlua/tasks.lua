@@ -64,7 +64,8 @@ end
 local function load_split(task, split)
   local source = task.script.source[split]
   if not source then
-    return usage("script", "dataset '%s': field 'source.%s' is missing (want a table with file or files)", task.name, split)
+    return usage("script", "dataset '%s': field 'source.%s' is missing (want a table with file or files)", task.name,
+      split)
   end
   local list, files = rows.load(source, task.dirs, task.name)
   if not list then
@@ -93,7 +94,7 @@ local function open_shots(task)
     return true
   end
   local is_same = plan.split == task.split
-  local pool, err = task.entries, nil
+  local pool, err = task.entries
   if not is_same then
     pool, err = load_split(task, plan.split)
     if not pool then
@@ -141,7 +142,8 @@ local function choose_mode(script, mode)
       return mode
     end
   end
-  return usage("usage", "mode: want one of %s for dataset '%s', got %s", table.concat(script.modes, ", "), script.name, mode)
+  local known = table.concat(script.modes, ", ")
+  return usage("usage", "mode: want one of %s for dataset '%s', got %s", known, script.name, mode)
 end
 
 local function merged(own, given)
@@ -189,7 +191,7 @@ function tasks.open(spec)
   if not script then
     return nil, err
   end
-  local task = setmetatable({ name = script.name, script = script, files = {}, notes = {},
+  local task = setmetatable({ name = script.name, script = script, files = {}, notes = {}, shot_parts = {},
     dirs = tasks.data_dirs(spec.data_dir), split = spec.split or script.split or "test",
     form = spec.form or "text", args = merged(script.args, spec.args) }, Task)
   task.mode, err = choose_mode(script, spec.mode)
@@ -329,7 +331,7 @@ function Task:shots(i)
   local pool, pool_split = self.pools[key], self.plan.split
   for k, index in ipairs(self.pickers[key]:pick(entry.position, entry.position)) do
     local shot = pool[index + 1]
-    local sample, err = shot.sample, nil
+    local sample, err = shot.sample
     if not sample then
       shot.index = shot.index or index
       sample, err = make_sample(self, shot, pool_split)
@@ -344,11 +346,23 @@ end
 
 -- ---- prompts ----------------------------------------------------------------------------------------------
 
-local function make_parts(script, sample, examples, args)
+-- An example is shown with many samples, and its two texts are the same each time.
+local function shot_part(task, example)
+  local part = task.shot_parts[example]
+  if not part then
+    local script, args = task.script, task.args
+    part = { question = script.question(example, args), answer = script.answer(example, args) }
+    task.shot_parts[example] = part
+  end
+  return part
+end
+
+local function make_parts(task, sample, examples)
+  local script, args = task.script, task.args
   local parts = { shots = {}, question = script.question(sample, args) }
   parts.description = script.description and script.description(sample, args) or nil
   for i, example in ipairs(examples) do
-    parts.shots[i] = { question = script.question(example, args), answer = script.answer(example, args) }
+    parts.shots[i] = shot_part(task, example)
   end
   return parts
 end
@@ -371,7 +385,7 @@ local function make_prompt(task, sample, examples)
   if script.prompt then
     prompt = script.prompt(sample, examples, task.args)
   else
-    local parts = make_parts(script, sample, examples, task.args)
+    local parts = make_parts(task, sample, examples)
     prompt = task.form == "turns" and { messages = prompts.as_messages(parts) } or { text = prompts.as_text(parts) }
   end
   if type(prompt) ~= "table" or (type(prompt.text) ~= "string" and type(prompt.messages) ~= "table") then

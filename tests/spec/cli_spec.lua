@@ -71,6 +71,14 @@ describe("qlua", function()
     assert.equal(2, qlua({ "--frob" }).code)
   end)
 
+  it("says when its output went nowhere, but not when its reader has left", function()
+    write("s.sh", 'e=$1; "$e" version >/dev/full; echo $?; "$e" help | true; echo ${PIPESTATUS[0]}')
+    local pipe = assert(io.popen(("cd %s && bash s.sh %s 2>&1"):format(quote(folder), quote(exe))))
+    local out = pipe:read "a"
+    pipe:close()
+    assert.equal("standard output: No space left on device\n3\n0\n", out)
+  end)
+
   it("version names the libraries", function()
     local versions = json.decode(qlua { "version", "--json" }.out)
     for name in pairs(sys.versions()) do assert.is_string(versions[name], name) end
@@ -197,6 +205,25 @@ describe("qlua", function()
       expect(qlua { "show", "sums.lua", "--digest" }, 0, hash(hashes) .. "\n", "")
       expect(qlua { "show", "sums.lua", "--sample", "3" }, 2, "", "qlua show: --sample: want an integer from 0 to 2, got 3\n")
     end)
+  end)
+
+  it("show gives GSM8K the published hashes of its prompts", function()
+    local data = root .. "/../shared/data"
+    if not file.stat(data .. "/gsm8k/test.jsonl") then return pending("no " .. data) end
+    local first = json.decode(qlua({ "show", "gsm8k", "--data", data, "--json" }).out)
+    assert.equal("32680f263ba83280e98a8a24ceefed10a722a4cdcd9f4d78e93c45d43143ca66", first.prompt_sha256)
+    expect(qlua { "show", "gsm8k", "--data", data, "--digest" }, 0,
+      "e568d5f4432193c0a60b2d1f87472a2d09d967ee7379c98bc11dce8784a27c30\n", "")
+  end)
+
+  it("show falls back on the sample sets, and says so", function()
+    local result = qlua { "show", "hellaswag", "--json" }
+    assert.equal(0, result.code)
+    assert.is_truthy(result.err:find("^note: hellaswag, split test: %d+ rows, upstream has 10042\n$"))
+    assert.is_truthy(json.decode(result.out).place:find("data/sample/hellaswag/", 1, true))
+    local refused = qlua { "show", "hellaswag", "--reply", "x" }
+    assert.equal(2, refused.code)
+    assert.is_truthy(refused.err:find("none of the scorers of 'hellaswag' (loglikelihood) judges text", 1, true))
   end)
 
   describe("list", function()

@@ -198,7 +198,7 @@ sim: { seed: 5, accuracy: { gsm8k: 0.9, mmlu: 0.8 } }
   end)
 
   describe("precedence", function()
-    local suite = { name = "s", datasets = { "mmlu", { name = "other", shots = 2 } }, reports = { "html" },
+    local suite = { name = "s", path = "s.lua", datasets = { "mmlu", { name = "other", shots = 2 } }, reports = { "html" },
       settings = { benchmark = { concurrency = 7, retries = 1 } } }
 
     it("is command line over suite over file over defaults", function()
@@ -227,6 +227,25 @@ sim: { seed: 5, accuracy: { gsm8k: 0.9, mmlu: 0.8 } }
       assert.equal("other", resolved.datasets[2].name)
       assert.equal(2, resolved.datasets[2].shots)
       assert.same({ "html" }, resolved.report.layouts)
+    end)
+
+    it("takes bare names of datasets from everywhere", function()
+      local text = MINIMAL:gsub("  %- { name: gsm8k }", "  - gsm8k")
+      local resolved = assert(load(text, { set = { "datasets.gsm8k.limit=3" } }))
+      assert.same({ "gsm8k", "mmlu" }, { resolved.datasets[1].name, resolved.datasets[2].name })
+      assert.equal(3, resolved.datasets[1].limit)
+      resolved = assert(load(text, { set = { "datasets=[a, { name: b, shots: 1 }]" } }))
+      assert.same({ "a", "b", 1 }, { resolved.datasets[1].name, resolved.datasets[2].name, resolved.datasets[2].shots })
+    end)
+
+    it("takes empty lists from a suite, and names the suite in its errors", function()
+      local resolved = assert(load(with "generation: { stop: [x] }\n", {}, { name = "s", path = "s.lua",
+        settings = { generation = { stop = {} } } }))
+      assert.same({}, resolved.generation.stop)
+      local text = fails(MINIMAL, {}, { name = "s", path = "s.lua", settings = { server = { port = "x" } } })
+      assert.equal('suite s: server.port: want an integer from 1 to 65535, got "x"', text)
+      text = fails(MINIMAL, {}, { name = "s", path = "s.lua", datasets = "gsm8k" })
+      assert.equal("s.lua: field 'datasets': want a list of names, got string", text)
     end)
 
     it("lets --limit reach every dataset", function()
@@ -272,6 +291,10 @@ sim: { seed: 5, accuracy: { gsm8k: 0.9, mmlu: 0.8 } }
       text, hint = fails(MINIMAL, set "variants.c.server.port=1")
       assert.equal("--set variants.c.server.port: nothing is named 'c'", text)
       assert.equal("did you mean a?", hint)
+      text = fails(MINIMAL, set "variants.b=1")
+      assert.equal("--set variants.b: want the path of a value, not of all its fields", text)
+      text = fails(MINIMAL, set "server.port.x=1")
+      assert.equal("--set server.port: want an integer from 1 to 65535, got a map", text)
       text = fails(MINIMAL, set "server.port")
       assert.equal("--set server.port: want KEY=VALUE", text)
       text = fails(MINIMAL, set "server.extra_args=[a")

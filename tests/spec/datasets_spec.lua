@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Prompts of the data sets that come with qlua, byte for byte: gsm8k against the hashes that the reference harness
--- publishes, the others against strings written by hand from its task definitions.
+-- publishes, the others against strings written by hand from its task definitions, and as a whole against digests
+-- and the files of tests/cases/prompts, which a separate implementation of those definitions made.
 local file = require "qlua.core.file"
 local hash = require "qlua.core.hash"
 local prompts = require "qlua.prompts"
@@ -143,10 +144,12 @@ describe("hellaswag", function()
       " starts pulling up roofing on a roof." }, prompt.continuations)
     assert.equal(3, sample.target)
     assert.equal("Clean and jerk: A lady walks to a barbell. She bends down and grabs the pole. The lady", task:prompt(1).text)
-    for _, each, err in task:each() do
-      assert.is_nil(err)
-      assert.is_nil((each.input .. table.concat(each.choices)):find("%[%w+%]"))
+    assert.equal("0dff1bd4be095623086a629f40692348afa3fffcd56b648043f6419530f83fa4", task:digest())
+    local continuations = {}
+    for i in task:each() do
+      continuations[i + 1] = hash.sha256(table.concat(task:prompt(i).continuations, "\n") .. "\n")
     end
+    assert.equal("7cb6ccf536481e96a5b179baf75411a3a612504505c84751c427786390ef4ab7", hash.sha256(table.concat(continuations)))
   end)
 end)
 
@@ -219,6 +222,7 @@ describe("mmlu", function()
     assert.equal(head, text:sub(1, #head))
     assert.equal(tail, text:sub(-#tail))
     assert.equal(6, select(2, text:gsub("\nAnswer:", "")))
+    assert.equal("0140c99f0969c452faf7df5e40a60e9b6fdf0b03755a124364956e55efa59b06", task:digest())
   end)
 end)
 
@@ -243,6 +247,18 @@ describe("cmath", function()
 end)
 
 describe("the sample sets", function()
+  it("give the prompts of tests/cases/prompts", function()
+    for name, case in pairs { gsm8k_0 = { "gsm8k", 0 }, mmlu_0 = { "mmlu", 0 }, mmlu_60 = { "mmlu", 60 },
+      hellaswag_0 = { "hellaswag", 0 }, hellaswag_23 = { "hellaswag", 23 }, cmath_0 = { "cmath", 0 } } do
+      local prompt = open(case[1], { data_dir = SAMPLE }):prompt(case[2])
+      local text = prompt.text
+      if case[1] == "hellaswag" then
+        text = text .. "\n" .. table.concat(prompt.continuations, "\n")
+      end
+      assert.equal(assert(file.read("tests/cases/prompts/" .. name .. ".txt")), text, name)
+    end
+  end)
+
   it("of gsm8k reckon right: every <<a*b=c>> holds, and the last one is the target", function()
     local checked = 0
     for _, sample in open("gsm8k", { data_dir = SAMPLE }):each() do

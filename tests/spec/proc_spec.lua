@@ -78,11 +78,12 @@ describe("proc.spawn", function()
   end)
 
   it("gives the environment, the folder and the nonce", function()
+    local nonce = "abc-" .. os.time() .. "-" .. require("qlua.core.sys").pid() -- processes are killed by it
     local process = assert(shell("echo $A,${HOME-unset},$QLUA_RUN_ID; pwd",
-      { env = { A = 1, HOME = false }, cwd = "/", nonce = "abc" }))
+      { env = { A = 1, HOME = false }, cwd = "/", nonce = nonce }))
     process:wait()
-    assert.same({ "1,unset,abc", "/" }, process:tail())
-    assert.equal("abc", process:nonce())
+    assert.same({ "1,unset," .. nonce, "/" }, process:tail())
+    assert.equal(nonce, process:nonce())
     local other = assert(shell("echo $QLUA_RUN_ID"))
     other:wait()
     assert.equal(other:nonce(), other:tail()[1])

@@ -91,7 +91,7 @@ describe("the live block", function()
   it("is erased completely, whatever was drawn", function()
     for _, width in ipairs { 20, 40, 80 } do
       local p, terminal, clock = new { tty = true, utf8 = true, width = width, color = true, language = "zh" }
-      p:phase("量化变体-with-a-long-name", "数据集", 25403, 100, { correct = 50 })
+      p:phase("量化变体-with-a-long-name", "数据集", 25403, 100, 100)
       for i = 1, 50 do
         clock.now = clock.now + SECOND
         p:tick { done = 100 + 500 * i, correct = 400 * i, errors = i, tokens = 70000 * i }
@@ -195,10 +195,10 @@ describe("plain lines", function()
 
   it("tell what a resumed run found, and do not count it into the rate", function()
     local p, lines, clock = plain { language = "zh" }
-    p:phase("fp8", "gsm8k", 100, 40, { correct = 30, errors = 2 })
+    p:phase("fp8", "gsm8k", 100, 0, 40)
     assert.equal("fp8 gsm8k：共 100 题，已有 40 题作答\n", lines[1])
     clock.now = clock.now + 10 * SECOND
-    p:tick { done = 60, correct = 48, errors = 2 }
+    p:tick { done = 60, asked = 20, correct = 48, errors = 2 }
     assert.equal("fp8 gsm8k：60/100 (60 %)，2.00 题/秒，剩余 20 s，准确率 82.8 %，出错 2\n", lines[2])
   end)
 

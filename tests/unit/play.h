@@ -99,13 +99,21 @@ static long play_read(struct play *play, int fd, char *text, size_t size) {
   }
 }
 
+// A scene "/path range" is for requests with a Range header.
 static const struct play_scene *play_find(const struct play *play, const char *request) {
   const char *path = strchr(request, ' ');
   size_t len = path ? strcspn(path + 1, " ?") : 0;
-  for (const struct play_scene *scene = play->scenes; path && scene->path; scene++)
-    if (strlen(scene->path) == len && memcmp(scene->path, path + 1, len) == 0)
+  bool has_range = strcasestr(request, "\r\nrange:") != NULL;
+  const struct play_scene *found = NULL;
+  for (const struct play_scene *scene = play->scenes; path && scene->path; scene++) {
+    if (strncmp(scene->path, path + 1, len) != 0)
+      continue;
+    if (has_range && strcmp(scene->path + len, " range") == 0)
       return scene;
-  return NULL;
+    if (scene->path[len] == '\0')
+      found = scene;
+  }
+  return found;
 }
 
 static void play_count_active(struct play *play) {

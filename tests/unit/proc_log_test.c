@@ -92,10 +92,12 @@ static void what_looks_like_a_key_is_replaced(void) {
       {"GET /?api_key=x&y=1", "GET /?api_key=***&y=1"},
       {"api_key: None, api_keys", "api_key: None, api_keys"},
       {"the given hunter2 and hunter22", "the given *** and ***"},
+      {"apihunter2key api_key=ahunter2b", "api***key api_key=***"},
+      {"Bearer Xhunter2", "Bea******"},
       {"nothing here", "nothing here"},
       {"Bearer ", "Bearer "},
   };
-  char *secrets[] = {"hunter2", "hunter22", "", NULL};
+  char *secrets[] = {"hunter2", "hunter22", "", "rer X", NULL};
   for (size_t i = 0; i < QL_LEN(cases); i++) {
     struct ql_buf out;
     ql_buf_init(&out, 0);

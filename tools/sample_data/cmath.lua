@@ -40,8 +40,8 @@ local templates = {
     return 3, 2, ("一个长方形花坛长%d米，宽%d米，绕花坛走一圈要走多少米？"):format(long, wide), 2 * (long + wide)
   end,
   function(r)
-    local price, count, paid = between(r, 6, 18), between(r, 3, 8), 0
-    paid = math.ceil(price * count / 50) * 50
+    local price, count = between(r, 6, 18), between(r, 3, 8)
+    local paid = math.ceil(price * count / 50) * 50
     return 3, 2, ("一本故事书%d元，%s买了%d本，付给售货员%d元，应找回多少元？"):format(price, one_of(r, names), count, paid),
       paid - price * count
   end,

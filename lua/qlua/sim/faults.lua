@@ -3,7 +3,7 @@
 --
 -- Each fault of a plan falls on a share of the attempts, drawn from the prompt and the number of the attempt: a
 -- retry of the same prompt is a new draw, and the order of requests plays no part. `first_n` hits the first requests
--- whatever they are. Only generation requests are hit.
+-- whatever they are. Where a dataset is planned only its questions are hit, so that probes get through.
 
 local chance = require "qlua.sim.chance"
 local problem = require "qlua.sim.problem"

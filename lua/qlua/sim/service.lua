@@ -154,9 +154,10 @@ end
 local function generated(handler)
   return function(self, request)
     local plan, key = handler(self, request, ask.decode(request.body))
-    local exit_code
+    local question, exit_code = self.book:find(key), nil
+    -- Probes and free questions get through, where there are questions to hit: a run must be able to begin.
+    if not question and #self.book.questions > 0 then return plan end
     plan, exit_code = faults.apply(self.faults, key, plan, function(record)
-      local question = self.book:find(key)
       record.id, record.dataset = question and question.id, question and question.entry.dataset
       self.book:note(record)
     end)
