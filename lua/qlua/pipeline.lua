@@ -222,7 +222,8 @@ end
 local function run_sample(job, index)
   local sample, prompt, prompt_sha256, prepare_err = prepare(job, index)
   local identity = identity_of(job, sample, prompt_sha256)
-  local known = job.store:find_answer(identity, job.variant.name, job.dataset.name, sample.id, job.repeat_index)
+  local known = not job.force
+    and job.store:find_answer(identity, job.variant.name, job.dataset.name, sample.id, job.repeat_index)
   if known and outcomes.class(known.outcome) ~= "error" then return known end
   local row = answer_row(job, sample, identity, prompt_sha256)
   local response, err
@@ -282,7 +283,7 @@ end
 
 --- Ask all questions of a dataset.
 -- @tparam table job task, script, dataset, variant, mode, endpoint, model, sampling, stream, scorers, sender, store,
---   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body
+--   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body, force (judge again what is answered)
 -- @treturn table tally { total, done, asked, correct, errors, tokens, stop = err or nil }
 function pipeline.ask(job)
   local size = job.task:size()

@@ -105,7 +105,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function book.build(plan, open_task)
-  local self = setmetatable({ plan = plan, questions = {}, numbers = {}, ledger = {} }, book)
+  local self = setmetatable({ plan = plan, questions = {}, numbers = {}, ledger = {}, recent = {}, recent_count = 0 }, book)
   local accuracies = {}
   for _, entry in ipairs(plan.datasets) do
     local task, err = open_task(entry)
@@ -144,15 +144,24 @@ end
 -- @treturn ?table question
 -- @treturn ?integer which continuation the text ends with, nil for none
 function book:find(text)
-  local number = self.numbers[hash.sha256_raw(text)]
+  if text ~= self.last_text then -- one request asks several times
+    self.last_text, self.last_number = text, self.numbers[hash.sha256_raw(text)]
+  end
+  local number = self.last_number
   if not number then return nil end
   local continuation = number % CONTINUATIONS_AT_MOST
   return self.questions[number // CONTINUATIONS_AT_MOST], continuation > 0 and continuation or nil
 end
 
+local RECENT_AT_MOST = 2048
+
 --- The planned log-probabilities of a question's choices.
--- @treturn {{text=string,pieces=table,sum=number},...}
+-- @treturn {{text=string,pieces=table,sum=number,logprobs=table},...}
+-- @treturn table its prompt
 function book:choices(question)
+  local known = self.recent[question]
+  if known then return known, known.prompt end
+  if self.recent_count >= RECENT_AT_MOST then self.recent, self.recent_count = {}, 0 end
   local prompt = question.entry.task:prompt(question.at)
   local choices, sizes = {}, {}
   for i, text in ipairs(prompt.continuations) do
@@ -163,8 +172,11 @@ function book:choices(question)
   local key = self.plan.seed .. "\31" .. question.id .. "\31" .. self.plan.variant
   local sums = scores.choice_sums(key, sizes, question.choice)
   for i, choice in ipairs(choices) do
-    choice.sum, choice.key = sums[i], key .. "\31" .. i
+    choice.sum = sums[i]
+    choice.logprobs = scores.spread(key .. "\31" .. i, sums[i], #choice.pieces)
   end
+  choices.prompt = prompt
+  self.recent[question], self.recent_count = choices, self.recent_count + 1 -- its other choices come right after it
   return choices, prompt
 end
 

@@ -98,7 +98,16 @@ end
 -- @tparam integer k how many likeliest pieces besides the actual one
 -- @treturn table
 function echo.new(k)
-  return { k = k, count = 0, chars = 0, tokens = {}, logprobs = {}, tops = {}, prompts = {}, offsets = {}, ids = {} }
+  local lists = new_lists(0)
+  lists.k = k
+  return lists
+end
+
+--- A copy that can be added to.
+function echo.copy(lists)
+  local made = { k = lists.k, count = lists.count, chars = lists.chars }
+  for _, name in ipairs(LISTS) do made[name] = table.move(lists[name], 1, #lists[name], 1, {}) end
+  return made
 end
 
 local function append(lists, more)
@@ -127,11 +136,7 @@ function echo.add_pieces(lists, pieces, tops)
     for _, entry in ipairs(top) do
       if entry.piece == piece then own = entry end
     end
-    if lists.count == 0 and i == 1 and lists.is_prompt then
-      add(more, piece, "null", "null", "null")
-    else
-      add(more, piece, number(own.logprob), top_object(top), prompt_object(top))
-    end
+    add(more, piece, number(own.logprob), top_object(top), prompt_object(top))
   end
   for _, name in ipairs(LISTS) do more[name] = table.concat(more[name], ",") end
   append(lists, more)

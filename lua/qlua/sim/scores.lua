@@ -125,11 +125,14 @@ function scores.choice_sums(key, sizes, winner)
 end
 
 --- A sum laid over the tokens of a choice, unevenly as real ones are; the parts add up to it.
+-- One draw starts a linear congruential sequence (the constants are ANSI C's): a draw per token would be dear.
 -- @treturn {number,...}
 function scores.spread(key, sum, count)
+  local state = math.floor(chance.unit(key, "spread") * 0x7fffffff)
   local weights, total = {}, 0
   for i = 1, count do
-    weights[i] = 0.2 + chance.unit(key, "spread", i)
+    state = (state * 1103515245 + 12345) & 0x7fffffff
+    weights[i] = 0.2 + state / 0x7fffffff
     total = total + weights[i]
   end
   for i = 1, count do weights[i] = sum * weights[i] / total end

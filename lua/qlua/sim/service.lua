@@ -11,6 +11,7 @@ local faults = require "qlua.sim.faults"
 local json = require "qlua.core.json"
 local metrics = require "qlua.sim.metrics"
 local problem = require "qlua.sim.problem"
+local scores = require "qlua.sim.scores"
 local shapes = require "qlua.sim.shapes"
 local sys = require "qlua.core.sys"
 local tokens = require "qlua.sim.tokens"
@@ -92,7 +93,6 @@ local function echo_prompt(self, prompt, k)
   local context, pieces, logprobs = voice.continuation(self.book, prompt)
   echo.add_text(lists, context or prompt)
   if pieces then
-    local scores = require "qlua.sim.scores"
     echo.add_pieces(lists, pieces, function(i)
       return function(count) return scores.top(pieces[i], logprobs[i], count) end
     end)
@@ -105,30 +105,32 @@ local function completion_choice(self, index, prompt, wanted)
   if wanted.max_tokens > 0 then saying = voice.say(self.book, prompt, wanted) end
   local parts = { index = index, finish = saying.finish, stop_reason = saying.stop_reason,
     text = (wanted.echo and prompt or "") .. saying.text }
-  local scored = wanted.logprobs or wanted.prompt_logprobs
-  local count
+  local count, scored
   if wanted.prompt_logprobs then
-    local lists = echo_prompt(self, prompt, wanted.prompt_logprobs)
-    count, parts.prompt_logprobs = lists.count, echo.prompt_logprobs(lists)
-    if wanted.return_ids then parts.prompt_ids = echo.ids(lists) end
+    scored = echo_prompt(self, prompt, wanted.prompt_logprobs)
+    count, parts.prompt_logprobs = scored.count, echo.prompt_logprobs(scored)
+    if wanted.return_ids then parts.prompt_ids = echo.ids(scored) end
   end
   if wanted.logprobs then
-    local lists = wanted.echo and echo_prompt(self, prompt, wanted.logprobs) or echo.new(wanted.logprobs)
+    local lists = echo.new(wanted.logprobs)
+    if wanted.echo then
+      lists = wanted.logprobs == wanted.prompt_logprobs and echo.copy(scored) or echo_prompt(self, prompt, wanted.logprobs)
+    end
     echo.add_pieces(lists, saying.pieces, function(i) return saying.tops[i] end)
     parts.logprobs = echo.logprobs(lists)
   end
-  if not (scored and count) then count = tokens.count(prompt) end
+  count = count or voice.count(self.book, prompt)
   return shapes.completion_choice(parts), count, saying
 end
 
 local function completion(self, request, body)
   local wanted = ask.completion(body, self.plan.served_model)
-  for _, prompt in ipairs(wanted.prompts) do
-    ask.check_length(wanted, tokens.count(prompt), self.plan.max_model_len)
-  end
+  local longest_prompt = 0
+  for _, prompt in ipairs(wanted.prompts) do longest_prompt = math.max(longest_prompt, voice.count(self.book, prompt)) end
+  ask.check_length(wanted, longest_prompt, self.plan.max_model_len)
   local reply, key = new_reply(self, "cmpl", request), wanted.prompts[1]
   if wanted.stream then
-    wanted.prompt_tokens = tokens.count(key)
+    wanted.prompt_tokens = longest_prompt
     return stream_plan(self, reply, voice.say(self.book, key, wanted), wanted, key), key
   end
   local choices, prompt_tokens, generated, longest, finish = {}, 0, 0, 0, "stop"
@@ -154,10 +156,10 @@ end
 local function generated(handler)
   return function(self, request)
     local plan, key = handler(self, request, ask.decode(request.body))
-    local question, exit_code = self.book:find(key), nil
+    local question = self.book:find(key)
     -- Probes and free questions get through, where there are questions to hit: a run must be able to begin.
     if not question and #self.book.questions > 0 then return plan end
-    plan, exit_code = faults.apply(self.faults, key, plan, function(record)
+    local changed, exit_code = faults.apply(self.faults, key, plan, function(record)
       record.id, record.dataset = question and question.id, question and question.entry.dataset
       self.book:note(record)
     end)
@@ -165,7 +167,7 @@ local function generated(handler)
       io.stderr:write("RuntimeError: Engine core died. (simulated)\n")
       sys.exit(exit_code)
     end
-    return plan
+    return changed
   end
 end
 

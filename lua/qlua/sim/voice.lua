@@ -99,8 +99,13 @@ function voice.continuation(book, prompt)
   local question, which = book:find(prompt)
   if not which then return nil end
   local choice = book:choices(question)[which]
-  local pieces = choice.pieces
-  return prompt:sub(1, #prompt - #choice.text), pieces, scores.spread(choice.key, choice.sum, #pieces)
+  return prompt:sub(1, #prompt - #choice.text), choice.pieces, choice.logprobs
+end
+
+--- How many tokens a prompt has; a known continuation begins a piece of its own.
+function voice.count(book, prompt)
+  local context, pieces = voice.continuation(book, prompt)
+  return tokens.count(context or prompt) + (pieces and #pieces or 0)
 end
 
 return voice
