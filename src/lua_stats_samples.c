@@ -128,7 +128,7 @@ static int batch_means(lua_State *L) {
   double lag = ql_stats_autocorrelation(slices, count);
   push_t(L, &out);
   ql_stats_set(L, "autocorrelation", lag);
-  lua_pushboolean(L, fabs(lag) > 2 / sqrt((double)count));
+  lua_pushboolean(L, lag > 2 / sqrt((double)count)); // a negative one only makes the interval wider than needed
   lua_setfield(L, -2, "correlated");
   return 1;
 }
@@ -157,7 +157,7 @@ static int welch(lua_State *L) {
 static void take_logs(lua_State *L, double *values, size_t count, const char *name) {
   for (size_t i = 0; i < count; i++) {
     if (!(values[i] > 0))
-      luaL_error(L, "%s[%I]: want a number above 0, got %f", name, (LUAI_UACINT)(i + 1), values[i]);
+      luaL_error(L, "%s[%I]: want a number above 0, got %f", name, (LUAI_UACINT)i + 1, values[i]);
     values[i] = log(values[i]);
   }
 }
@@ -210,7 +210,7 @@ static int cells(lua_State *L) {
   for (size_t i = 0; i < count; i++) {
     bool of_base = baseline[i] == 1, of_variant = variant[i] == 1;
     if ((!of_base && baseline[i] != 0) || (!of_variant && variant[i] != 0))
-      return luaL_error(L, "row %I: want scores of 0 or 1, got %f and %f", (LUAI_UACINT)(i + 1), baseline[i],
+      return luaL_error(L, "row %I: want scores of 0 or 1, got %f and %f", (LUAI_UACINT)i + 1, baseline[i],
                         variant[i]);
     counts[of_base][of_variant]++;
   }
@@ -235,7 +235,7 @@ static uint32_t *check_groups(lua_State *L, int arg, size_t rows, size_t *groups
   for (size_t i = 0; i < rows; i++) {
     int type = lua_rawgeti(L, arg, (lua_Integer)i + 1);
     if (type != LUA_TSTRING && type != LUA_TNUMBER)
-      luaL_error(L, "groups[%I]: want a name, got %s", (LUAI_UACINT)(i + 1), lua_typename(L, type));
+      luaL_error(L, "groups[%I]: want a name, got %s", (LUAI_UACINT)i + 1, lua_typename(L, type));
     lua_pushvalue(L, -1);
     if (lua_rawget(L, -3) == LUA_TNIL) {
       lua_pushvalue(L, -2);

@@ -270,8 +270,9 @@ static void make_class(lua_State *L, const char *name, const luaL_Reg *meta, con
 
 int ql_open_store(lua_State *L) {
   static const luaL_Reg db_meta[] = {{"__gc", db_gc}, {"__close", db_gc}, {NULL, NULL}};
-  static const luaL_Reg db_methods[] = {{"put", db_put},       {"rows", db_rows},   {"each", db_each}, {"commit", db_commit},
-                                        {"changes", db_changes}, {"close", db_close}, {NULL, NULL}};
+  static const luaL_Reg db_methods[] = {{"put", db_put},         {"rows", db_rows},       {"each", db_each},
+                                        {"commit", db_commit},   {"changes", db_changes}, {"close", db_close},
+                                        {NULL, NULL}};
   static const luaL_Reg rows_meta[] = {{"__gc", rows_close}, {"__close", rows_close}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"open", store_open}, {"blob", store_blob}, {NULL, NULL}};
   make_class(L, DB, db_meta, db_methods);

@@ -171,7 +171,7 @@ int ql_regex_next(struct ql_regex *regex, struct ql_regex_walk *walk, struct ql_
   int rc = search(regex, walk, walk->was_empty ? PCRE2_NOTEMPTY_ATSTART : 0, err);
   if (rc <= 0)
     return rc;
-  size_t from, to;
+  size_t from = 0, to = 0;
   ql_regex_span(regex, 0, &from, &to);
   if (to < walk->at || from > to) // only \K inside a lookahead can do that; never walk backwards
     return ql_fail(err, QL_E_SCRIPT, "regex matches backwards: \\K in a lookaround");

@@ -5,8 +5,8 @@
 --
 --   { model = { base_name, variants = { { name, description = {en,zh}, model, engine, quantization,
 --                                         kv_cache_dtype, server = {…}, generation = {…}, sim = {…} }, … } },
---     datasets = { { name, description, type, num_samples, limit, mode, shots, scorers, args, endpoint }, … },
---     server = {…}, generation = {…}, benchmark = {…}, report = {…}, sim = {…} }
+--     datasets = { { name, description, type, num_samples, limit, mode, shots, scorers, args, form, endpoint }, … },
+--     data = "folder" or nil, server = {…}, generation = {…}, benchmark = {…}, report = {…}, sim = {…} }
 --
 -- A variant's `server`, `generation` and `sim` are complete: defaults, the file's section and the variant's own.
 
@@ -14,6 +14,7 @@ local check = require "qlua.config_check"
 local nearest = require "qlua.nearest"
 local schema = require "qlua.config_schema"
 local tree = require "qlua.config_tree"
+local variants = require "qlua.config_variants"
 
 local config = {}
 
@@ -57,19 +58,24 @@ local function apply_suite_datasets(root, suite, source)
 end
 
 local function apply_suite(root, suite)
-  local source = { name = "suite " .. (suite.name or "?") }
+  -- what the command line names is a suite as well, made on the spot
+  local source = { name = suite.path and "suite " .. suite.name or suite.name or "suite" }
+  if suite.datasets and type(suite.datasets) ~= "table" then
+    return fail(("%s: field 'datasets': want a list of names, got %s"):format(suite.path or source.name,
+      type(suite.datasets)), nil, "script")
+  end
   if suite.datasets then apply_suite_datasets(root, suite, source) end
   if suite.reports then
     tree.put(tree.ensure(root, "report", "map", source), "layouts", tree.from_lua(suite.reports, source))
   end
   if suite.settings then tree.overlay(root, tree.from_lua(suite.settings, source)) end
+  return true
 end
 
 local function set_path(root, path, node, source)
-  local done, segment, names = tree.set(root, path, node)
+  local done, text, hint = tree.set(root, path, node)
   if done then return true end
-  return fail(("%s%s: nothing is named '%s'"):format(tree.mark(source), path, segment), nearest.hint(segment, names),
-    "usage")
+  return fail(("%s%s: %s"):format(tree.mark(source), path, text), hint, "usage")
 end
 
 local function apply_set(root, setting)
@@ -108,69 +114,19 @@ local function apply_overrides(root, overrides)
   return true
 end
 
--- ---- variants --------------------------------------------------------------------------------------------
+-- ---- after the check ---------------------------------------------------------------------------------------
 
-local SECTIONS = { server = schema.server, generation = schema.generation, sim = schema.sim }
-
--- The value that holds for one field of a variant's section, and the path its origin is filed under.
-local function pick(own, section, key, base, paths)
-  local block = own[section]
-  if type(block) == "table" and block[key] ~= nil then return block[key], paths.block .. key end
-  if section ~= "sim" and own[key] ~= nil then return own[key], paths.flat .. key end
-  return base[key], section .. "." .. key
-end
-
-local function is_dict(field) return field.type == "dict" end
-
-local function merged_dict(base, own)
-  local out = {}
-  for k, v in pairs(base or {}) do out[k] = v end
-  for k, v in pairs(own or {}) do out[k] = v end
-  return out
-end
-
-local function resolve_section(own, section, base, origins)
-  local path = "variants." .. own.name .. "."
-  local paths = { block = path .. section .. ".", flat = path }
-  local out = {}
-  for _, field in ipairs(SECTIONS[section]) do
-    local value, from = pick(own, section, field.key, base, paths)
-    if value == check.UNSET then value = nil end
-    -- environment, headers, accuracies: a variant adds to what all share
-    if is_dict(field) and value ~= base[field.key] then value = merged_dict(base[field.key], value) end
-    out[field.key] = value
-    origins[paths.block .. field.key] = origins[from] or "default"
-  end
-  return out
-end
-
--- A variant with an address and no engine of its own is a server that somebody else runs.
-local function infer_engine(variant, origins)
-  local path = "variants." .. variant.name .. ".server.engine"
-  if variant.server.base_url and origins[path] == "default" then
-    variant.server.engine = "external"
-    origins[path] = "default with base_url"
-  end
-end
-
-local function resolve_variant(own, resolved, origins)
-  local model = own.model
-  if model == check.UNSET then model = nil end
-  local path = "variants." .. own.name
-  local description = own.description
-  local variant = {
-    name = own.name,
-    description = description ~= check.UNSET and description or { en = own.name, zh = own.name },
-    model = model or resolved.model.base_name,
-  }
-  origins[path .. ".model"] = model and origins[path .. ".model"] or origins["model.base_name"]
-  for section in pairs(SECTIONS) do variant[section] = resolve_section(own, section, resolved[section], origins) end
-  infer_engine(variant, origins)
-  for _, key in ipairs { "engine", "quantization", "kv_cache_dtype" } do
-    variant[key] = variant.server[key]
-    origins[path .. "." .. key] = origins[path .. ".server." .. key]
-  end
-  return variant
+-- A folder named in a file is relative to that file; `a/b/../c` is a/c, so that the name reads like one.
+local function finish_data(resolved, origins, file_name)
+  local data = resolved.data
+  if not data or data:sub(1, 1) == "/" or not file_name or origins.data:sub(1, #file_name) ~= file_name then return end
+  local path = (file_name:match("^(.*/)[^/]*$") or "") .. data
+  local before
+  repeat
+    before = path
+    path = path:gsub("([^/]+)/%.%./", function(name) return name ~= ".." and "" or nil end, 1)
+  until path == before
+  resolved.data = path
 end
 
 local function finish_datasets(datasets, origins)
@@ -200,10 +156,11 @@ local function select_named(list, wanted, noun)
       asked[item.name] = nil
     end
   end
-  local unknown = next(asked)
-  if unknown then
-    return fail(("--%s %s: no such %s in this configuration"):format(noun, unknown, noun),
-      nearest.hint(unknown, names), "usage")
+  for _, name in ipairs(wanted) do
+    if asked[name] then
+      return fail(("--%s %s: no such %s in this configuration"):format(noun, name, noun),
+        nearest.hint(name, names), "usage")
+    end
   end
   return out
 end
@@ -221,19 +178,23 @@ local function check_baseline(resolved, origins)
 end
 
 local function select_all(resolved, overrides)
-  local variants, err = select_named(resolved.model.variants, overrides.variants, "variant")
-  if not variants then return nil, err end
-  local datasets
-  datasets, err = select_named(resolved.datasets, overrides.datasets, "dataset")
-  if not datasets then return nil, err end
-  resolved.model.variants, resolved.datasets = variants, datasets
+  local kept, err = select_named(resolved.model.variants, overrides.variants, "variant")
+  if not kept then return nil, err end
+  resolved.model.variants = kept
+  kept, err = select_named(resolved.datasets, overrides.datasets, "dataset")
+  if not kept then return nil, err end
+  resolved.datasets = kept
   return true
 end
 
 -- ---- the whole -------------------------------------------------------------------------------------------
 
 local function resolve(root, overrides, suite, file_name)
-  if suite then apply_suite(root, suite) end
+  tree.spell_out(tree.child(root, "datasets"))
+  if suite then
+    local is_right, suite_err = apply_suite(root, suite)
+    if not is_right then return nil, suite_err end
+  end
   local done, err = apply_overrides(root, overrides)
   if not done then return nil, err end
   local ctx = { errors = {}, origins = {} }
@@ -245,8 +206,9 @@ local function resolve(root, overrides, suite, file_name)
   end
   local own = resolved.model.variants
   resolved.model.variants = {}
-  for i, variant in ipairs(own) do resolved.model.variants[i] = resolve_variant(variant, resolved, ctx.origins) end
+  for i, variant in ipairs(own) do resolved.model.variants[i] = variants.resolve(variant, resolved, ctx.origins) end
   finish_datasets(resolved.datasets, ctx.origins)
+  finish_data(resolved, ctx.origins, file_name)
   done, err = check_baseline(resolved, ctx.origins)
   if not done then return nil, err end
   local overridden = {}
@@ -258,7 +220,7 @@ local function resolve(root, overrides, suite, file_name)
 end
 
 --- Load a configuration.
--- @tparam ?string path a YAML file; nil for the suite's own
+-- @tparam ?string path a YAML file, by path or name; nil for the suite's own
 -- @tparam ?table overrides from the command line: `set` list of "key=value", `values` list of
 --   `{ path, value, option }`, `variants`, `datasets` names to keep, `limit`
 -- @tparam ?table suite a suite script: `config`, `datasets`, `reports`, and `settings`, a map like the file
@@ -266,13 +228,14 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error; `others` lists further errors of the same file
 function config.load(path, overrides, suite)
-  if not path and suite and suite.config then
-    local err
-    path, err = require("qlua.config_find").find(suite.config, suite.path)
-    if not path then return nil, err end
-  end
-  if not path then return fail("no configuration", "name one with --config FILE", "usage") end
-  local root, err = read_file(path)
+  local wanted, beside = path, nil
+  if not path and suite then wanted, beside = suite.config, suite.path end
+  if not wanted then return fail("no configuration", "name one with --config FILE", "usage") end
+  local err
+  path, err = require("qlua.config_find").find(wanted, beside)
+  if not path then return nil, err end
+  local root
+  root, err = read_file(path)
   if not root then return nil, err end
   if tree.is_null(root) then root = { kind = "map", entries = {}, source = root.source, line = 1, column = 1 } end
   if root.kind ~= "map" then return fail(("%s:1:1: want a map with the key 'model'"):format(path)) end

@@ -10,17 +10,17 @@ local function default_text(field)
   if field.required then return "required" end
   local value = field.default
   if type(value) == "table" then return "`[" .. table.concat(value, ", ") .. "]`" end
-  if value == nil then return field.type == "dict" and "`{}`" or field.type == "list" and not field.null and "`[]`" or "–" end
+  if value == nil and field.type == "dict" then return "`{}`" end
+  if value == nil then return field.type == "list" and not field.null and "`[]`" or "–" end
   return "`" .. tostring(value) .. "`"
 end
 
--- "a string, or null" says twice what the column for the default says already.
 local function wanted_text(field)
-  if field.of and field.type ~= "map" and field.of.type == "string" then
-    return field.type == "list" and "a list of strings" or "a map of strings"
-  end
   local words = field.type == "any" and "anything" or check.wanted(field)
-  return (words:gsub("|", "\\|"))
+  if field.of and field.type ~= "map" and field.of.type == "string" then
+    words = field.type == "list" and "a list of strings" or "a map of strings"
+  end
+  return (words:gsub("|", "\\|")) .. (field.null and ", or null" or "")
 end
 
 --- The table of one section.

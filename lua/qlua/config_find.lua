@@ -13,8 +13,9 @@ end
 
 local function folder_of(path) return path and (path:match("^(.*)/[^/]*$") or ".") end
 
--- The share folder of an installed qlua, or the tree that a debug build was made from.
-local function home_folders()
+--- Where configs/ and data/ stand: the share folder of an installed qlua, or the tree that this one was built in.
+-- @treturn {string,...}
+function find.homes()
   local homes = {}
   local root = require("qlua.core.script").source_root()
   if root then homes[#homes + 1] = root end
@@ -37,7 +38,7 @@ function find.folders(suite_path)
     folders[2] = folder_of(suite_path) .. "/../configs"
   end
   folders[#folders + 1] = "configs"
-  for _, home in ipairs(home_folders()) do folders[#folders + 1] = home .. "/configs" end
+  for _, home in ipairs(find.homes()) do folders[#folders + 1] = home .. "/configs" end
   return folders
 end
 

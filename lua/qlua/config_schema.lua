@@ -5,12 +5,14 @@
 --   type      string integer number boolean text list map dict any
 --             (`text` is a bilingual description; `dict` has free keys; `any` is passed on as it is)
 --   default   what holds when nobody says anything; absent means unset
+--   keys      closed list of a dict's keys
 --   null      true when YAML's null is a value, meaning "unset on purpose"
 --   required  true when there is no sensible default
 --   min max   inclusive range of a number; above: exclusive lower bound
 --   allowed   closed list of strings;  pattern, wanted: Lua pattern and its name in words
 --   of        descriptor of a list's or dict's elements;  fields: of a map
 --   named     for a list of maps: the elements are known by their field `name`, which must be unique
+--   bare_names  a string in such a list stands for a map with that name
 --   partial   for a map: defaults are not filled in, as it only overrides another map
 --   summary   { en, zh }
 
@@ -59,7 +61,8 @@ schema.server = {
   { key = "stop_grace_s", type = "number", default = 30, min = 0,
     summary = { en = "time to stop by itself before it is killed, in seconds", zh = "停止服务器时强制结束前的等待时间（秒）" } },
   { key = "quantization", type = "string", null = true,
-    summary = { en = "online quantization; null for a checkpoint that is quantized already", zh = "在线量化方法；已量化的检查点应为 null" } },
+    summary = { en = "online quantization; null for a checkpoint that is quantized already",
+      zh = "在线量化方法；已量化的检查点应为 null" } },
   { key = "kv_cache_dtype", type = "string", default = "auto",
     summary = { en = "number format of the KV cache", zh = "KV 缓存的数据类型" } },
   { key = "dtype", type = "string", null = true,
@@ -75,7 +78,8 @@ schema.server = {
   { key = "trust_remote_code", type = "boolean", default = false,
     summary = { en = "run code that comes with the model", zh = "允许执行模型自带的代码" } },
   { key = "enable_prefix_caching", type = "boolean", null = true,
-    summary = { en = "reuse the KV cache of common prefixes; unset: the server's default", zh = "复用公共前缀的 KV 缓存；不设则用服务器默认值" } },
+    summary = { en = "reuse the KV cache of common prefixes; unset: the server's default",
+      zh = "复用公共前缀的 KV 缓存；不设则用服务器默认值" } },
   { key = "enforce_eager", type = "boolean", default = false,
     summary = { en = "no CUDA graphs: starts faster, runs slower", zh = "不使用 CUDA 图：启动更快，运行更慢" } },
   { key = "max_num_seqs", type = "integer", min = 1, null = true,
@@ -106,16 +110,20 @@ schema.generation = {
     summary = { en = "seed of sampling, and of everything random in qlua", zh = "采样以及 qlua 中一切随机过程的种子" } },
 }
 
--- The simulated server's knobs. Rates are shares of requests.
+--- The simulated server's knobs (docs/sim.md). Rates are shares of requests, times milliseconds.
 schema.sim = {
   { key = "seed", type = "integer", default = 1, min = 0,
     summary = { en = "seed of the planted answers", zh = "预设答案的种子" } },
   { key = "accuracy", type = "dict", of = { type = "number", min = 0, max = 1 },
     summary = { en = "share of right answers, by dataset; `default` for the rest", zh = "各数据集的正确率；其余用 default" } },
   { key = "latency", type = "dict", of = { type = "number", min = 0 },
-    summary = { en = "latency model: ttft_ms, token_ms, jitter", zh = "时延模型：ttft_ms、token_ms、jitter" } },
+    keys = { "ttft_ms", "itl_ms", "prefill_ms_per_token", "per_running", "jitter" },
+    summary = { en = "time to the first token, between tokens, per prompt token; slow-down per running request; "
+        .. "jitter (share)",
+      zh = "首词元时延、词元间隔、每个提示词词元的耗时；每个并发请求的减速；抖动（比例）" } },
   { key = "faults", type = "dict", of = { type = "any" },
-    summary = { en = "faults by name and share of requests", zh = "故障类型及其占请求的比例" } },
+    summary = { en = "by HTTP status or kind of fault: a share of requests, or `{ share, … }`",
+      zh = "按 HTTP 状态码或故障类型：占请求的比例，或 { share, … }" } },
 }
 
 schema.benchmark = {
@@ -213,11 +221,13 @@ schema.root = { key = "", type = "map", fields = {
         of = { type = "map", partial = true, fields = schema.variant },
         summary = { en = "what is compared", zh = "参与比较的变体" } },
     } },
-  { key = "data", type = "string", default = "data",
-    summary = { en = "folder of the datasets' files; --data replaces it", zh = "数据集文件所在目录；可用 --data 替换" } },
-  { key = "datasets", type = "list", named = "dataset",
+  { key = "datasets", type = "list", named = "dataset", bare_names = true,
     of = { type = "map", partial = true, fields = schema.dataset },
     summary = { en = "what is asked", zh = "要评测的数据集" } },
+  { key = "data", type = "string", null = true,
+    summary = { en = "folder of the datasets' files, relative to this file; --data replaces it; "
+        .. "unset: $QLUA_DATA, or data",
+      zh = "数据集文件所在目录，相对于本文件；可用 --data 替换；不设则为 $QLUA_DATA 或 data" } },
   { key = "server", type = "map", fields = schema.server,
     summary = { en = "how the variants are served", zh = "变体的服务方式" } },
   { key = "generation", type = "map", fields = schema.generation,

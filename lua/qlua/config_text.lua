@@ -136,7 +136,9 @@ function text.yaml(resolved)
     emit_items(out, items, schema.dataset, "datasets", resolved)
   end
   for _, section in ipairs(schema.root.fields) do
-    if section.type == "map" and section.key ~= "model" then
+    if section.type == "string" then
+      emit_field(out, "", section, resolved[section.key], section.key, resolved)
+    elseif section.type == "map" and section.key ~= "model" then
       emit(out, "", section.key .. ":")
       emit_fields(out, "  ", section.fields, resolved[section.key], section.key, resolved)
     end

@@ -5,6 +5,8 @@
 -- `{ kind = "map"|"list"|"scalar", line, column, value | items | entries }` as `qlua.core.yaml` gives it, plus
 -- `source = { name, marked }`: `marked` sources have lines (files), others only a name ("--set", "suite full").
 
+local nearest = require "qlua.nearest"
+
 local tree = {}
 
 --- Stamp a tree with its source.
@@ -107,6 +109,17 @@ function tree.name_of(item)
   return value ~= nil and value ~= false and tostring(value) or nil
 end
 
+--- In a named list a bare name stands for `{ name: … }`.
+function tree.spell_out(list)
+  for i, item in ipairs(list and list.items or {}) do
+    if item.kind == "scalar" and type(tree.value(item)) == "string" then
+      local map = { kind = "map", entries = {}, source = item.source, line = item.line, column = item.column }
+      tree.put(map, "name", item)
+      list.items[i] = map
+    end
+  end
+end
+
 --- The names of all elements of a named list.
 function tree.names(list)
   local names = {}
@@ -143,8 +156,8 @@ end
 -- @tparam table node
 -- @treturn[1] boolean true
 -- @treturn[2] nil
--- @treturn[2] string the segment that names no element
--- @treturn[2] {string,...} the known names
+-- @treturn[2] string what is wrong
+-- @treturn[2] ?string hint
 function tree.set(root, path, node)
   local segments = {}
   for segment in (path .. "."):gmatch("(.-)%.") do segments[#segments + 1] = segment end
@@ -155,9 +168,11 @@ function tree.set(root, path, node)
     at = at + 1
     if child and child.kind == "list" then
       local item, after = step_into_list(child, segments, at)
-      if not item then return nil, segments[at], tree.names(child) end
+      if not item then
+        return nil, ("nothing is named '%s'"):format(segments[at]), nearest.hint(segments[at], tree.names(child))
+      end
       child, at = item, after
-      if at > #segments then return nil, segments[#segments], {} end
+      if at > #segments then return nil, "want the path of a value, not of all its fields" end
     elseif not child or child.kind ~= "map" then
       child = { kind = "map", entries = {}, source = node.source, line = node.line, column = node.column }
       tree.put(here, segments[at - 1], child)

@@ -2,13 +2,18 @@
 --- Evaluate: Response → Answer → Score → outcome, by every scorer of a dataset. Pure; used by a run, by `rescore` and by
 -- `show --reply`.
 
-local judge = require "qlua.judge"
 local outcomes = require "qlua.outcomes"
 
 local evaluate = {}
 
-local function failed(err)
-  return { outcome = "script_error", error_text = type(err) == "table" and err.text or tostring(err) }
+-- A scorer that found nothing may not know why: an empty reply, or one that ran into its token limit, says so itself.
+local function reason_of(response, reason)
+  if reason and reason ~= "no_answer" then return reason end
+  if response.finish == "length" then
+    return response.reasoning and #response.text == 0 and "truncated_reasoning" or "truncated"
+  end
+  if response.text and not response.text:find "%S" and not (response.choices or response.labels) then return "empty" end
+  return "no_answer"
 end
 
 local function as_text(value)
@@ -16,16 +21,26 @@ local function as_text(value)
   return tostring(value)
 end
 
-local function judge_safely(scorer, response, sample)
-  local ok, score, answer = pcall(judge.response, scorer, response, sample)
-  if not ok then return failed(score) end
-  if not outcomes.by_name[score.outcome] then
-    return failed(("%s: scorer '%s': extract gave no known outcome: %s"):format(scorer.path or "?", scorer.name,
-      tostring(score.outcome)))
+local function judge(scorer, response, sample)
+  local ok, answer, reason = pcall(scorer.extract, response, sample)
+  if not ok then
+    return { outcome = "script_error", error_text = type(answer) == "table" and answer.text or tostring(answer) }
   end
-  answer = answer or {}
-  return { outcome = score.outcome, score = score.value, note = score.note, metrics = score.metrics,
-    value = as_text(answer.value), how = answer.how, span = answer.span }
+  if not answer then return { outcome = reason_of(response, reason), score = 0 } end
+  if type(answer) ~= "table" then answer = { value = answer } end
+  local scored, score = pcall(scorer.score, answer, sample)
+  if not scored then
+    return { outcome = "script_error", error_text = type(score) == "table" and score.text or tostring(score) }
+  end
+  local note, metrics
+  if type(score) == "table" then score, note, metrics = score.score or score.value, score.note, score.metrics end
+  if type(score) == "boolean" then score = score and 1 or 0 end
+  if type(score) ~= "number" or score < 0 or score > 1 then
+    return { outcome = "script_error", error_text = ("%s: scorer '%s': score: want a number from 0 to 1, got %s"):format(
+      scorer.path or "?", scorer.name, tostring(score)) }
+  end
+  return { outcome = score >= 1 and "correct" or "wrong", score = score, value = as_text(answer.value), how = answer.how,
+    span = answer.span, note = note, metrics = metrics }
 end
 
 --- Judge one response.
@@ -37,7 +52,8 @@ function evaluate.response(scorers, response, sample)
   local headline
   local scores = {}
   for i, scorer in ipairs(scorers) do
-    local judged = judge_safely(scorer, response, sample)
+    local judged = judge(scorer, response, sample)
+    assert(outcomes.by_name[judged.outcome], judged.outcome)
     scores[scorer.name] = { outcome = judged.outcome, score = judged.score, value = judged.value, how = judged.how,
       metrics = judged.metrics }
     if i == 1 then headline = judged end

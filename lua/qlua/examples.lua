@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Examples: a script's `examples` are its test. Runs them and says which do not hold.
 -- A dataset's example is `{ row, reply, score | outcome }`: the row goes through `sample`, the reply through the first
--- scorer (or the one it names as `scorer`). A scorer's is `{ text | response, target, … , score | outcome }`: what is not
--- about the response is the sample. Both may say `answer`, the value that must have been extracted.
+-- scorer that fits (or the one it names as `scorer`). A scorer's is `{ text | response, target, … , score | outcome }`:
+-- what is not about the response is the sample. Both may say `answer`, the value that must have been extracted.
 
 local evaluate = require "qlua.evaluate"
 
@@ -59,6 +59,21 @@ local function scorer_sample(example)
   return sample
 end
 
+-- The first scorer that fits the way in which the example's response was asked for.
+local function load_fitting(script, example, load_scorer)
+  if example.scorer then return load_scorer(example.scorer) end
+  local mode = example.labels and "letter" or type(example.choices) == "table" and "loglikelihood" or "generate"
+  local first, err
+  for _, name in ipairs(script.scorers) do
+    local scorer
+    scorer, err = load_scorer(name)
+    if not scorer then return nil, err end
+    if evaluate.for_mode({ scorer }, mode)[1] then return scorer end
+    first = first or scorer
+  end
+  return first
+end
+
 local function expects(example)
   return example.score ~= nil or example.outcome ~= nil or example.answer ~= nil
 end
@@ -75,7 +90,7 @@ local function run_one(script, kind, example, load_scorer)
   if kind == "dataset" and type(example.row) ~= "table" then return "has no row" end
   local scorer, sample, err = script
   if kind == "dataset" then
-    scorer, err = load_scorer(example.scorer or script.scorers[1])
+    scorer, err = load_fitting(script, example, load_scorer)
     if not scorer then return err.text end
     sample, err = try(dataset_sample, script, example)
     if not sample then return err end

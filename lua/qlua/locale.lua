@@ -43,16 +43,27 @@ function locale.check(tree, where)
   return true
 end
 
+--- What is wrong with a text, or nil.
+-- @treturn ?string
+function locale.problem(value)
+  if type(value) == "string" then return nil end
+  if type(value) ~= "table" then return ("text: want { en = …, zh = … } or a string, got %s"):format(type(value)) end
+  for _, side in ipairs(locale.order) do
+    if type(value[side]) ~= "string" then
+      return ("text: side '%s' is missing (want { en = \"…\", zh = \"…\" })"):format(side)
+    end
+  end
+end
+
 --- The sides of a text that a language shows.
 -- @param value a pair, or a string, which is the same in all languages
 -- @tparam string language `en`, `zh` or `both`
 -- @treturn {string,…} one text, or two for `both` (one when the sides are the same)
 -- @raise when a side is missing
 function locale.sides(value, language)
+  local problem = locale.problem(value)
+  if problem then error(problem, 2) end
   if type(value) == "string" then return { value } end
-  if type(value) ~= "table" then error(("text: want { en = …, zh = … } or a string, got %s"):format(type(value)), 2) end
-  local ok, err = locale.check({ text = value }, "page")
-  if not ok then error(err.text, 2) end
   if language == "both" then
     if value.en == value.zh then return { value.en } end
     return { value.en, value.zh }

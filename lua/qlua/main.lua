@@ -16,6 +16,8 @@ local EXIT = {
   store = 5, internal = 5, cancelled = 130,
 }
 
+local EPIPE = 32
+
 local function report(err)
   say.error(err.text, err.hint)
   for _, other in ipairs(err.others or {}) do say.error(other.text, other.hint) end
@@ -33,6 +35,13 @@ local function caught(raised)
   return raised
 end
 
+-- What was printed may not have arrived: a full disk must not look like success. A reader that has gone is no error.
+local function check_output()
+  local is_flushed, message, number = io.stdout:flush()
+  if is_flushed or number == EPIPE then return nil end
+  return report { kind = "io", text = "standard output: " .. message }
+end
+
 local function unknown_command(name)
   return report { kind = "usage", text = ("qlua: unknown command '%s'"):format(name),
     hint = nearest.hint(name, commands.names()) or "'qlua help' lists the commands" }
@@ -47,7 +56,7 @@ local function run_command(command, argv)
     return 0
   end
   if opts.lua then require("qlua.registry").configure { lua_dir = opts.lua } end
-  return command.run(opts, given)
+  return command.run(opts, given, argv)
 end
 
 -- `qlua --version`, `qlua -h` and `qlua` alone are what everybody tries first.
@@ -56,7 +65,7 @@ local ALIAS = { ["--version"] = "version", ["-V"] = "version", ["--help"] = "hel
 return function(argv)
   local name = argv[1]
   if not name then
-    require("qlua.cli.help").overview(io.stderr)
+    say.on_stderr(require("qlua.cli.help").overview)
     return EXIT.usage
   end
   name = ALIAS[name] or name
@@ -73,5 +82,6 @@ return function(argv)
   local is_done, code, err = xpcall(run_command, caught, command, rest)
   if not is_done then return report(code) end
   if code == nil and err then return report(type(err) == "table" and err or caught(err)) end
-  return code or 0
+  local is_written = check_output()
+  return is_written or code or 0
 end

@@ -21,6 +21,7 @@ outcomes.list = {
   { name = "timeout", class = "error", title = { en = "time-out", zh = "超时" } },
   { name = "connect", class = "error", title = { en = "no connection", zh = "无法连接" } },
   { name = "server_dead", class = "error", title = { en = "server died", zh = "服务进程退出" } },
+  { name = "protocol", class = "error", title = { en = "reply not as the API promises", zh = "回复不符合接口约定" } },
   { name = "script_error", class = "error", title = { en = "script error", zh = "脚本出错" } },
 }
 
@@ -30,6 +31,13 @@ outcomes.classes = {
   invalid = { en = "no usable answer", zh = "无有效答案" },
   error = { en = "error", zh = "出错" },
 }
+
+local errors = {}
+for _, entry in ipairs(outcomes.list) do
+  if entry.class == "error" then errors[#errors + 1] = "'" .. entry.name .. "'" end
+end
+--- The names of class error, quoted, for `outcome NOT IN (…)`.
+outcomes.sql_errors = table.concat(errors, ", ")
 
 --- name → entry of the list
 outcomes.by_name = {}

@@ -34,19 +34,37 @@ function page.new(options)
   return setmetatable({ language = language, writer = writer.new(options), parts = {} }, page)
 end
 
+-- Raise at the place in the layout where a page was used wrongly, however deep in here it was noticed.
+local function misuse(message, ...)
+  local level = 2
+  local frame = debug.getinfo(level, "Sl")
+  while frame and (frame.what == "C" or frame.source:find("lua/qlua/page", 1, true)) do
+    level = level + 1
+    frame = debug.getinfo(level, "Sl")
+  end
+  local where = frame and ("%s:%d: "):format(frame.short_src, frame.currentline) or ""
+  error(where .. message:format(...), 0)
+end
+
+local function side_of(value, language)
+  local problem = locale.problem(value)
+  if problem then misuse("page: %s", problem) end
+  return locale.sides(value, language)[1]
+end
+
 local function add(self, part) self.parts[#self.parts + 1] = part end
 
 local function datum(self, value, language)
   if type(value) == "table" and value.mono then return self.writer:mono(value.mono) end
   if type(value) == "number" then value = tostring(value) end
   if value == format.MISSING then return self.writer:missing(value) end
-  return self.writer:escape(locale.sides(value, language)[1])
+  return self.writer:escape(side_of(value, language))
 end
 
 local function fill(self, side, values, language)
   return (side:gsub("{([%a_][%w_]*)}", function(name)
     local value = values and values[name]
-    if value == nil then error(("page: text '%s': no value for {%s}"):format(side, name), 4) end
+    if value == nil then misuse("page: text '%s': no value for {%s}", side, name) end
     return datum(self, value, language)
   end))
 end
@@ -56,7 +74,7 @@ local function texts(self, say, values)
   if type(say) == "string" then say = { en = say, zh = say } end
   local finished = {}
   for _, language in ipairs(locale.languages[self.language]) do
-    local one = fill(self, locale.sides(say, language)[1], values, language)
+    local one = fill(self, side_of(say, language), values, language)
     if finished[#finished] ~= one then finished[#finished + 1] = one end
   end
   return finished
@@ -95,11 +113,15 @@ local function cell(self, value, is_title)
   if type(value) == "string" then
     return value == format.MISSING and self.writer:missing(value) or self.writer:escape(value)
   end
-  if value.mono then return self.writer:mono(value.mono, true) end
+  if type(value) == "table" and value.mono then return self.writer:mono(value.mono, true) end
+  side_of(value, "en")
   return self.writer:escape(self.writer:both(value, self.language, is_title))
 end
 
 local function finished_table(self, set)
+  if type(set) ~= "table" or type(set.columns) ~= "table" or type(set.rows) ~= "table" then
+    misuse "page: table: want { columns = { … }, rows = { … } }"
+  end
   local columns, rows = {}, {}
   for i, column in ipairs(set.columns) do
     columns[i] = { title = cell(self, column.title, true), align = column.align, flex = column.flex }
@@ -118,6 +140,18 @@ function page:table(...)
   local choices = {}
   for i, set in ipairs { ... } do choices[i] = finished_table(self, set) end
   add(self, self.writer:table(choices))
+end
+
+--- A pair with its places filled, to be a value elsewhere.
+-- @tparam table values strings, or pairs
+function page.fill(_, say, values)
+  local result = {}
+  for _, side in ipairs(locale.order) do
+    result[side] = side_of(say, side):gsub("{([%a_][%w_]*)}", function(name)
+      return values[name] and side_of(values[name], side)
+    end)
+  end
+  return result
 end
 
 --- Data to be set in a fixed-width font: names, checksums, commands.

@@ -6,8 +6,9 @@
 -- lines: one when a phase starts, one at each tenth but not within a second of the last, one every ten seconds
 -- at the latest, one at the end. Clock and output are handed in, so that all of this can be tested.
 --
--- A phase is one variant on one dataset. `tick` takes totals of the phase, not increments; answers that a resumed
--- run found in its store are part of the totals, but not of the rate.
+-- A phase is one variant on one dataset. `tick` takes totals of the phase, not increments. A resumed run ticks
+-- through the answers it finds in its store; they are part of `done` and `correct`, but not of `asked` and `tokens`, and
+-- so not of the rates.
 local clean = require "qlua.page.clean"
 local format = require "qlua.page.format"
 local locale = require "qlua.locale"
@@ -26,10 +27,12 @@ local say = {
   tokens = { en = "%s tok/s", zh = "%s 词元/秒" },
   left = { en = "%s left", zh = "剩余 %s" },
   accuracy = { en = "accuracy %s", zh = "准确率 %s" },
-  errors = { en = "%s errors", zh = "出错 %s" },
+  errors = { en = "errors %s", zh = "出错 %s" },
   start = { en = "%s %s: %s questions", zh = "%s %s：共 %s 题" },
   resumed = { en = ", %s already answered", zh = "，已有 %s 题作答" },
   finished = { en = "done in %s", zh = "完成，用时 %s" },
+  comma = { en = ", ", zh = "，" },
+  line = { en = "%s %s: %s", zh = "%s %s：%s" },
   stopped = { en = "stopped after %s", zh = "已停止，用时 %s" },
 }
 
@@ -54,8 +57,8 @@ local function phrase(self, name, ...) return locale.sides(say[name], self.langu
 -- Questions and tokens per second since the phase began, or nil in its first instant.
 local function rates(self)
   local p, seconds = self.current, (self.now_ns() - self.current.start_ns) / 1e9
-  if seconds <= 0 or p.done <= p.done_before then return nil end
-  return (p.done - p.done_before) / seconds, p.tokens > p.tokens_before and (p.tokens - p.tokens_before) / seconds or nil
+  if seconds <= 0 or p.asked <= 0 then return nil end
+  return p.asked / seconds, p.tokens > 0 and p.tokens / seconds or nil
 end
 
 local function bar(self, columns)
@@ -140,8 +143,8 @@ end
 local function line_of(self)
   local p = self.current
   local list = figures(self)
-  table.insert(list, 1, ("%s %s: %s (%s)"):format(p.variant, p.dataset, count_text(p), share_text(p)))
-  return table.concat(list, ", ") .. "\n"
+  table.insert(list, 1, phrase(self, "line", p.variant, p.dataset, count_text(p)) .. (" (%s)"):format(share_text(p)))
+  return table.concat(list, phrase(self, "comma")) .. "\n"
 end
 
 local function plain_tick(self)
@@ -159,31 +162,31 @@ end
 -- @tparam string variant
 -- @tparam string dataset
 -- @tparam integer total questions (times repeats)
--- @tparam[opt=0] integer done those answered before (resume)
--- @tparam[opt] table before `{ correct, errors, tokens }` of those
-function progress:phase(variant, dataset, total, done, before)
+-- @tparam[opt=0] integer done how many the phase begins with
+-- @tparam[opt=0] integer known answers that the run's store has already (resume)
+function progress:phase(variant, dataset, total, done, known)
   self:finish()
-  before = before or {}
   local now = self.now_ns()
   self.current = {
     variant = clean.line(variant), dataset = clean.line(dataset), total = total, done = done or 0,
-    correct = before.correct or 0, errors = before.errors or 0, tokens = before.tokens or 0,
-    done_before = done or 0, tokens_before = before.tokens or 0,
+    asked = 0, correct = 0, errors = 0, tokens = 0, done_before = done or 0,
     start_ns = now, line_ns = now, tenth = total > 0 and (done or 0) * 10 // total or 0,
   }
   if self.is_tty then return draw(self) end
   local p = self.current
-  local resumed = p.done > 0 and phrase(self, "resumed", format.count(p.done)) or ""
+  local resumed = (known or 0) > 0 and phrase(self, "resumed", format.count(known)) or ""
   self.write(self.fd, phrase(self, "start", p.variant, p.dataset, format.count(total)) .. resumed .. "\n")
 end
 
 --- The phase went on. Cheap enough to call for each answer.
--- @tparam table totals `{ done, correct, errors, tokens }` of the phase so far; a field that is absent keeps its value
+-- @tparam table totals `{ done, asked, correct, errors, tokens }` of the phase so far: `asked` of `done` were asked just
+-- now (absent: all since the phase began), `tokens` are theirs; a field that is absent keeps its value
 function progress:tick(totals)
   local p = self.current
   if not p then return end
   p.done, p.correct = totals.done or p.done, totals.correct or p.correct
   p.errors, p.tokens = totals.errors or p.errors, totals.tokens or p.tokens
+  p.asked = totals.asked or p.done - p.done_before
   if not self.is_tty then return plain_tick(self) end
   self.is_stale = true
   if #self.drawn == 0 or self.now_ns() - self.drawn_ns >= REDRAW_NS then draw(self) end
@@ -215,11 +218,11 @@ function progress:finish()
   if not p then return end
   local name = p.done < p.total and "stopped" or "finished"
   local took = phrase(self, name, format.span((self.now_ns() - p.start_ns) / 1e9))
-  local list = { ("%s %s: %s"):format(p.variant, p.dataset, count_text(p)), took }
+  local list = { phrase(self, "line", p.variant, p.dataset, count_text(p)), took }
   local judged = p.done - p.errors
   if judged > 0 then list[#list + 1] = phrase(self, "accuracy", format.percent(p.correct / judged)) end
   if p.errors > 0 then list[#list + 1] = phrase(self, "errors", format.count(p.errors)) end
-  local line = table.concat(list, ", ")
+  local line = table.concat(list, phrase(self, "comma"))
   if self.is_tty then line = erased(self) .. tables.cut(line, math.max(self.width - 1, 8), self.ascii and "..." or "…") end
   self.write(self.fd, line .. "\n")
   self.current = nil

@@ -19,12 +19,13 @@ local results = {}
 results.VOLATILE = {
   "run", -- id, started_at, finished_at
   "manifest.host", "manifest.command", "manifest.started_at", "manifest.finished_at", "manifest.binary",
-  "manifest.servers", "manifest.environment", "manifest.paths", "manifest.pid",
-  "variants.*.server", "variants.*.timing",
+  "manifest.created_at", "manifest.servers", "manifest.environment", "manifest.paths", "manifest.pid",
+  "manifest.scripts.*.path", "manifest.scripts.*.origin", "manifest.data.*.*.path", "datasets.*.files.*.path",
+  "variants.*.server", "variants.*.timing", "variants.*.argv",
   "variants.*.datasets.*.latency_seconds", "variants.*.datasets.*.ttft_seconds",
   "variants.*.datasets.*.tpot_seconds", "variants.*.datasets.*.longest_pause_seconds",
   "variants.*.datasets.*.questions_per_second", "variants.*.datasets.*.tokens_per_second",
-  "variants.*.datasets.*.window_seconds", "variants.*.datasets.*.window_stretches",
+  "variants.*.datasets.*.window_seconds", "variants.*.datasets.*.window_sessions",
   "variants.*.datasets.*.retries", -- how often a request had to be sent again is the server's momentary state
 }
 

@@ -18,6 +18,10 @@ local function data_error(path, line, text, hint)
   return { kind = "data", text = line and ("%s:%d: %s"):format(path, line, text) or path .. ": " .. text, hint = hint }
 end
 
+local function without_cr(line)
+  return line:byte(-1) == 13 and line:sub(1, -2) or line
+end
+
 -- Lines with their numbers, without byte-order mark and final "\r"; raw keeps the "\r" for quoted cells.
 local function numbered(path, lines, raw)
   local number, failure = 0, nil
@@ -33,10 +37,7 @@ local function numbered(path, lines, raw)
     if number == 1 and line:sub(1, 3) == BOM then
       line = line:sub(4)
     end
-    if not raw and line:byte(-1) == 13 then
-      line = line:sub(1, -2)
-    end
-    return line, number
+    return raw and line or without_cr(line), number
   end
   return next_line, function() return failure end, path
 end
@@ -129,7 +130,7 @@ local function quoted_cells(line, separator, next_line)
     end
     local at = line:find(separator, after, true)
     local rest = line:sub(after, (at or 0) - 1)
-    cells[#cells + 1] = cell .. (at and rest or rest:gsub("\r$", ""))
+    cells[#cells + 1] = cell .. (at and rest or without_cr(rest))
     if not at then
       return cells
     end
@@ -149,7 +150,7 @@ local function read_table(path, lines, put, separator, columns)
   local next_line, failure = numbered(path, lines, true)
   for line, number in next_line do
     local cells, why
-    local bare = line:gsub("\r$", "")
+    local bare = without_cr(line)
     if separator == "," and line:find('"', 1, true) then
       cells, why = quoted_cells(line, separator, next_line)
     else

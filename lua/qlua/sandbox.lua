@@ -39,7 +39,7 @@ local function no_dump()
 end
 
 -- Strings of all scripts share one metatable; its __index must not become a way to change `string` for others.
-getmetatable("").__metatable = false
+debug.getmetatable("").__metatable = false
 
 local libraries = {
   string = frozen("string", setmetatable({ dump = no_dump }, { __index = string })),

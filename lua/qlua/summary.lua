@@ -65,6 +65,14 @@ local function outcome_counts(one)
   return counts
 end
 
+-- A scorer's further figures, such as acc_norm beside acc: means over what it judged.
+local function metric_means(scorer)
+  if not next(scorer.metrics) then return nil end
+  local means = {}
+  for name, total in pairs(scorer.metrics) do means[name] = total / scorer.num_answered end
+  return means
+end
+
 local function scorer_results(one, repeats)
   local results = {}
   for name, scorer in pairs(one.scorers) do
@@ -74,6 +82,7 @@ local function scorer_results(one, repeats)
       accuracy = share, accuracy_interval = bounds,
       only_right_here = scorer.only_right_here, only_right_in_headline = scorer.only_right_in_headline,
       disagreements = scorer.only_right_here + scorer.only_right_in_headline,
+      metrics = metric_means(scorer),
     }
   end
   return results
@@ -93,6 +102,25 @@ local function group_results(one)
     if share then total, counted = total + share, counted + 1 end
   end
   return results, counted > 0 and total / counted or nil
+end
+
+-- Groups gathered into the dataset's categories, where it names any (`group_categories`: group → category).
+local function category_results(groups, category_of)
+  if not groups or not category_of then return nil end
+  local results = {}
+  for name, group in pairs(groups) do
+    local category = category_of[name]
+    if category then
+      local sum = results[category] or { num_groups = 0, num_total = 0, num_answered = 0, num_correct = 0 }
+      results[category] = sum
+      sum.num_groups = sum.num_groups + 1
+      for _, key in ipairs { "num_total", "num_answered", "num_correct" } do sum[key] = sum[key] + group[key] end
+    end
+  end
+  for _, sum in pairs(results) do
+    sum.accuracy, sum.accuracy_interval = measure.share(sum.num_correct, sum.num_answered)
+  end
+  return results
 end
 
 local function tokens(list)
@@ -122,10 +150,10 @@ local function add_speed(result, one, has_text)
   result.longest_pause_seconds = measure.distribution(one.pause)
   result.completion_tokens, result.prompt_tokens = tokens(one.completion), tokens(one.prompt)
   result.count_sources = next(one.sources) and one.sources or nil
-  result.retries = { count = one.tries - one.num_total, answers = one.retried }
-  local seconds, stretches = measure.window(one.starts, one.ends)
+  result.retries = { count = one.retries, answers = one.retried }
+  local seconds, sessions = measure.window(one.starts, one.ends, one.sessions)
   if not seconds then return end
-  result.window_seconds, result.window_stretches = seconds, stretches
+  result.window_seconds, result.window_sessions = seconds, sessions
   result.questions_per_second = #one.starts / seconds
   -- One forced token per choice is no throughput of tokens.
   if has_text and #one.completion > 0 then result.tokens_per_second = measure.sum(one.completion) / seconds end
@@ -149,6 +177,7 @@ local function cell_result(one, dataset, known, max_error_rate)
   if result.groups then
     result.micro_average = result.accuracy
     result.headline_average = dataset.group_average or "micro"
+    result.categories = category_results(result.groups, dataset.group_categories)
   end
   add_speed(result, one, known.has_text)
   return result
@@ -226,9 +255,11 @@ end
 --- Build the Summary of a run.
 -- @tparam function rows an iterator over answer rows: `{ variant, dataset, sample, repeat_index, group, outcome, score,
 -- scores = { scorer → { outcome, score, value } }, value, finish, prompt_tokens, completion_tokens, count_source,
--- latency_ns, ttft_ns, gaps, start_ns, end_ns, tries, text_sha256, prompt_sha256 }`; in any order, none held on to
+-- latency_ns, ttft_ns, gaps, start_ns, end_ns, session, tries, turns, text_sha256, prompt_sha256 }`; in any order, none
+-- held on to
 -- @tparam table run `{ id, simulated, started_at, finished_at, model, variants, datasets, config, manifest,
--- baseline }`; a dataset's `expected` says how many answers (questions times repeats) a complete run has
+-- baseline }`; a dataset's `expected` says how many answers (questions times repeats) a complete run has, its
+-- `group_categories` to which category a group belongs
 -- @treturn table the Summary
 -- @raise for a row of an unknown variant, dataset or outcome, and for one that comes twice
 function summary.build(rows, run)

@@ -37,34 +37,34 @@ end
 
 -- ---- opening ----------------------------------------------------------------------------------------------
 
--- What is not as upstream has it. Not errors: people have subsets and copies of their own, and say so.
+local function add_note(task, kind, en, zh)
+  task.notes[#task.notes + 1] = { kind = kind, en = en, zh = zh }
+end
+
+-- What is not as upstream has it. Not errors: people have subsets and copies of their own, and say so. A file with
+-- other rows has another checksum; that is said once.
 local function note_differences(task, split, source, files)
   local count = 0
   for _, each in ipairs(files) do
     count = count + each.rows
-    if source.sha256 and each.sha256 ~= source.sha256 then
-      task.notes[#task.notes + 1] = {
-        kind = "sha256",
-        en = ("%s: not the upstream file: want sha256 %s, got %s"):format(each.path, source.sha256, each.sha256),
-        zh = ("%s：不是上游原文件：应为 sha256 %s，实为 %s"):format(each.path, source.sha256, each.sha256),
-      }
-    end
     each.split, each.want_sha256 = split, source.sha256
     task.files[#task.files + 1] = each
   end
   if source.rows and count ~= source.rows then
-    task.notes[#task.notes + 1] = {
-      kind = "rows",
-      en = ("%s, split %s: %d rows, upstream has %d"):format(task.name, split, count, source.rows),
-      zh = ("%s，%s 集：共 %d 行，上游为 %d 行"):format(task.name, split, count, source.rows),
-    }
+    add_note(task, "rows", ("%s, split %s: %d rows, upstream has %d"):format(task.name, split, count, source.rows),
+      ("%s，%s 集：共 %d 行，上游为 %d 行"):format(task.name, split, count, source.rows))
+  elseif source.sha256 and files[1].sha256 ~= source.sha256 then
+    local path, got = files[1].path, files[1].sha256
+    add_note(task, "sha256", ("%s: not the upstream file: want sha256 %s, got %s"):format(path, source.sha256, got),
+      ("%s：不是上游原文件：应为 sha256 %s，实为 %s"):format(path, source.sha256, got))
   end
 end
 
 local function load_split(task, split)
   local source = task.script.source[split]
   if not source then
-    return usage("script", "dataset '%s': field 'source.%s' is missing (want a table with file or files)", task.name, split)
+    return usage("script", "dataset '%s': field 'source.%s' is missing (want a table with file or files)", task.name,
+      split)
   end
   local list, files = rows.load(source, task.dirs, task.name)
   if not list then
@@ -93,7 +93,7 @@ local function open_shots(task)
     return true
   end
   local is_same = plan.split == task.split
-  local pool, err = task.entries, nil
+  local pool, err = task.entries
   if not is_same then
     pool, err = load_split(task, plan.split)
     if not pool then
@@ -141,7 +141,8 @@ local function choose_mode(script, mode)
       return mode
     end
   end
-  return usage("usage", "mode: want one of %s for dataset '%s', got %s", table.concat(script.modes, ", "), script.name, mode)
+  local known = table.concat(script.modes, ", ")
+  return usage("usage", "mode: want one of %s for dataset '%s', got %s", known, script.name, mode)
 end
 
 local function merged(own, given)
@@ -159,11 +160,9 @@ local function cut_to_limit(task, limit)
   task.rows = count
   task.count = limit and math.min(limit, count) or count
   if limit and limit > count then
-    task.notes[#task.notes + 1] = {
-      kind = "limit",
-      en = ("%s, split %s: asked for %d samples, there are %d: taking all"):format(task.name, task.split, limit, count),
-      zh = ("%s，%s 集：要求 %d 个样本，实有 %d 个，全部采用"):format(task.name, task.split, limit, count),
-    }
+    add_note(task, "limit",
+      ("%s, split %s: asked for %d samples, there are %d: taking all"):format(task.name, task.split, limit, count),
+      ("%s，%s 集：要求 %d 个样本，实有 %d 个，全部采用"):format(task.name, task.split, limit, count))
   end
 end
 
@@ -189,7 +188,7 @@ function tasks.open(spec)
   if not script then
     return nil, err
   end
-  local task = setmetatable({ name = script.name, script = script, files = {}, notes = {},
+  local task = setmetatable({ name = script.name, script = script, files = {}, notes = {}, shot_parts = {},
     dirs = tasks.data_dirs(spec.data_dir), split = spec.split or script.split or "test",
     form = spec.form or "text", args = merged(script.args, spec.args) }, Task)
   task.mode, err = choose_mode(script, spec.mode)
@@ -329,7 +328,7 @@ function Task:shots(i)
   local pool, pool_split = self.pools[key], self.plan.split
   for k, index in ipairs(self.pickers[key]:pick(entry.position, entry.position)) do
     local shot = pool[index + 1]
-    local sample, err = shot.sample, nil
+    local sample, err = shot.sample
     if not sample then
       shot.index = shot.index or index
       sample, err = make_sample(self, shot, pool_split)
@@ -344,11 +343,23 @@ end
 
 -- ---- prompts ----------------------------------------------------------------------------------------------
 
-local function make_parts(script, sample, examples, args)
+-- An example is shown with many samples, and its two texts are the same each time.
+local function shot_part(task, example)
+  local part = task.shot_parts[example]
+  if not part then
+    local script, args = task.script, task.args
+    part = { question = script.question(example, args), answer = script.answer(example, args) }
+    task.shot_parts[example] = part
+  end
+  return part
+end
+
+local function make_parts(task, sample, examples)
+  local script, args = task.script, task.args
   local parts = { shots = {}, question = script.question(sample, args) }
   parts.description = script.description and script.description(sample, args) or nil
   for i, example in ipairs(examples) do
-    parts.shots[i] = { question = script.question(example, args), answer = script.answer(example, args) }
+    parts.shots[i] = shot_part(task, example)
   end
   return parts
 end
@@ -370,8 +381,10 @@ local function make_prompt(task, sample, examples)
   local prompt
   if script.prompt then
     prompt = script.prompt(sample, examples, task.args)
+  elseif not script.question then
+    error({ kind = "usage", text = "asks in several turns (converse), so it has no prompts of its own" }, 0)
   else
-    local parts = make_parts(script, sample, examples, task.args)
+    local parts = make_parts(task, sample, examples)
     prompt = task.form == "turns" and { messages = prompts.as_messages(parts) } or { text = prompts.as_text(parts) }
   end
   if type(prompt) ~= "table" or (type(prompt.text) ~= "string" and type(prompt.messages) ~= "table") then

@@ -10,8 +10,8 @@ local say = {
   title = { en = "Evaluation report {id}", zh = "评测报告 {id}" },
   simulated = {
     en = "**All answers in this report are simulated.** They come from `qlua sim`, not from a model; no figure "
-      .. "here says anything about {model}.",
-    zh = "**本报告中的回复全部由模拟产生**，出自 `qlua sim` 而非真实模型；任何数字都不能说明 {model} 的表现。",
+      .. "here says anything about a real one.",
+    zh = "**本报告中的回复全部由模拟产生**，出自 `qlua sim`，并非真实模型；文中数字不反映任何模型的表现。",
   },
   facts = {
     en = "Model {model} · baseline {baseline} · {variants} variants · {datasets} datasets · started {started}",
@@ -23,9 +23,14 @@ local say = {
     zh = "**本报告不给出结论。** 文中数字只描述这一次运行。某个变体能否上线，须将配对差异与事先确定的界值作检验，并以基线重跑作对照；这两项目前尚未包含在报告中。",
   },
   unusable = {
-    en = "The result of {variant} on {dataset} is not usable: {why}.",
-    zh = "{variant} 在 {dataset} 上的结果不可用：{why}。",
+    en = "† The result of {variant} on {dataset} is not usable: {why}.",
+    zh = "† {variant} 在 {dataset} 上的结果不可用：{why}。",
   },
+  data_differs = {
+    en = "The data are not the complete upstream sets; do not compare these figures with published ones.",
+    zh = "所用数据并非完整的上游数据集，请勿与已发表的数字比较。",
+  },
+  data_note = { en = "{note}", zh = "{note}" },
   absent = { en = "{variant} has no answers on {dataset}.", zh = "{variant} 在 {dataset} 上没有任何回复。" },
 
   accuracy = {
@@ -46,8 +51,12 @@ local say = {
     text = {
       en = "Question by question against {baseline}, on the questions both answered. A flip is a question that "
         .. "changes between right and wrong: the difference is the net of the flips, the flips are how much the "
-        .. "behaviour changes. Differences carry no interval yet.",
-      zh = "与 {baseline} 逐题比较，仅计双方均已作答的题目。同一题由对变错或由错变对称为翻转：差值是翻转相抵后的净结果，翻转率则反映行为改变了多少。差值暂不附置信区间。" },
+        .. "behaviour changes. In brackets the 95 % interval of the paired difference (Tango's score interval; none "
+        .. "where questions were asked several times). An interval that contains 0 does not show that nothing was "
+        .. "lost: its lower end says how much may have been.",
+      zh = "与 {baseline} 逐题比较，仅计双方均已作答的题目。"
+        .. "同一题由对变错或由错变对称为翻转：差值是翻转相抵后的净结果，翻转率则反映行为改变了多少。"
+        .. "方括号内为配对差值的 95 % 置信区间（Tango 得分区间；每题询问多次时不给出）。区间包含 0 并不说明没有损失：下限表明损失可能有多大。" },
     same_prompts = {
       en = "Prompts were byte-identical on all {compared} pairs compared.",
       zh = "已比对的 {compared} 对提示词逐字节相同。",
@@ -76,8 +85,8 @@ local say = {
     heading = { en = "Latency and throughput", zh = "时延与吞吐" },
     text = {
       en = "Measured while answering for accuracy, at this run's concurrency: use it to compare variants of "
-        .. "this run, not as a load test. Percentiles are exact (type 7); p99 needs {least} answers.",
-      zh = "在本次运行的并发下随准确率评测一并测得，可用于比较本次运行中的各变体，不能代替压力测试。分位数由原始数据精确计算（第 7 型）；少于 {least} 个回复时不给出 p99。" },
+        .. "this run, not as a load test. Percentiles are exact (linear interpolation, type 7); p99 needs {least} answers.",
+      zh = "在本次运行的并发下随准确率评测一并测得，可用于比较本次运行中的各变体，不能代替压力测试。分位数由原始数据精确计算（线性插值，type 7）；少于 {least} 个回复时不给出 p99。" },
     total = {
       en = "Total time per question, from sending the request to the last byte.",
       zh = "每题总耗时，自发出请求至收到最后一个字节。",
@@ -111,7 +120,8 @@ local say = {
       en = "The prompt digest is a SHA-256 over all prompts of a dataset, in order: equal digests mean equal "
         .. "prompts, byte for byte.",
       zh = "提示词摘要是数据集全部提示词按顺序计算的 SHA-256：摘要相同即提示词逐字节相同。" },
-    sampling = { en = "Sampling on {dataset}: {parameters}.", zh = "{dataset} 的采样参数：{parameters}。" },
+    sampling = { en = "Sampling where text is generated ({variants}): {parameters}.",
+      zh = "生成文本时的采样参数（{variants}）：{parameters}。" },
     invalid = {
       en = "An answer that cannot be extracted counts as wrong and makes the invalid rate; it is not guessed.",
       zh = "无法提取的答案按错误计，并计入无效率，不作猜测。" },
@@ -126,17 +136,22 @@ local say = {
   reproduce = {
     heading = { en = "How to reproduce", zh = "如何复现" },
     command = { en = "Command:", zh = "命令：" },
-    files = { en = "Data files and scripts by checksum:", zh = "数据文件与脚本的校验值：" },
+    files = { en = "Data files and scripts by checksum (first 12 digits; in full in `manifest.json`):",
+      zh = "数据文件与脚本的校验值（前 12 位；完整值见 `manifest.json`）：" },
+    many = { en = "{dataset}: {n} files", zh = "{dataset}：{n} 个文件" },
     versions = { en = "Versions: {versions}.", zh = "版本：{versions}。" },
     host = { en = "Machine: {host}.", zh = "机器：{host}。" },
   },
   why = {
+    two = { en = "{first}, {second}", zh = "{first}，{second}" },
     incomplete = { en = "{got} of {expected} answers are there", zh = "应有 {expected} 个回复，实有 {got} 个" },
     errors = { en = "{rate} of the requests failed", zh = "{rate} 的请求出错" },
     nothing = { en = "every request failed", zh = "全部请求出错" },
   },
   column = {
     variant = { en = "Variant", zh = "变体" }, dataset = { en = "Dataset", zh = "数据集" },
+    model = { en = "Model", zh = "模型" }, engine = { en = "Engine", zh = "引擎" },
+    quantization = { en = "Quantization", zh = "量化" },
     description = { en = "Description", zh = "说明" }, difference = { en = "Difference (pt)", zh = "差值（百分点）" },
     to_wrong = { en = "Right→wrong", zh = "对→错" }, to_right = { en = "Wrong→right", zh = "错→对" },
     flips = { en = "Flips", zh = "翻转率" }, wrong_changed = { en = "Other wrong answer", zh = "错误答案改变" },
@@ -153,13 +168,15 @@ local say = {
     correct = { en = "Correct", zh = "正确" }, unusable = { en = "Unusable", zh = "无效" },
     only_here = { en = "Right only here", zh = "仅此判对" },
     only_headline = { en = "Right only in headline", zh = "仅主评分器判对" },
-    group = { en = "Group", zh = "分组" }, mode = { en = "Mode", zh = "方式" }, shots = { en = "Shots", zh = "示例数" },
+    group = { en = "Group", zh = "分组" }, category = { en = "Category", zh = "类别" },
+    mode = { en = "Mode", zh = "方式" }, shots = { en = "Shots", zh = "示例数" },
     digest = { en = "Prompt digest", zh = "提示词摘要" }, repeats = { en = "Repeats", zh = "重复" },
     file = { en = "File", zh = "文件" }, rows = { en = "Rows", zh = "行数" },
   },
 }
 
 local LEAST_P99 = 100
+local MOST_FILES = 8
 
 local function right(title) return { title = title, align = "right" } end
 local function left(title) return { title = title } end
@@ -176,53 +193,33 @@ local function each(summary, visit)
   end
 end
 
-local function sorted(map)
-  local keys = {}
-  for key in pairs(map or {}) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
-end
-
--- "max_tokens=512, temperature=0"
-local function assignments(map)
-  local parts = {}
-  for i, key in ipairs(sorted(map)) do
-    local value = map[key]
-    if type(value) == "table" then value = q.json.encode(value) end
-    parts[i] = ("%s=%s"):format(key, tostring(value))
-  end
-  return table.concat(parts, ", ")
-end
-
 local function head(page, summary)
   page:heading(1, say.title, { id = summary.run.id or "–" })
-  if summary.simulated then page:note(say.simulated, { model = summary.model or "–" }) end
+  if summary.simulated then page:note(say.simulated) end
   page:text(say.facts, { model = page:mono(summary.model or "–"), baseline = page:mono(summary.baseline or "–"),
     variants = #summary.variant_order, datasets = #summary.dataset_order, started = summary.run.started_at or "–" })
   local rows = {}
   for i, name in ipairs(summary.variant_order) do
     local variant = summary.variants[name]
-    rows[i] = { name, variant.title or variant.description or "" }
+    rows[i] = { name, variant.title or variant.description or "", variant.model, variant.engine, variant.quantization }
   end
-  page:table { columns = { left(say.column.variant), left(say.column.description) }, rows = rows }
+  local c = say.column
+  page:table { columns = { left(c.variant), left(c.description), left(c.model), left(c.engine), left(c.quantization) },
+    rows = rows }
 end
 
 local function why_unusable(page, summary, cell)
-  local reasons = { en = {}, zh = {} }
-  local function add(pair, values)
-    for language, list in pairs(reasons) do
-      list[#list + 1] = pair[language]:gsub("{(%w+)}", values)
-    end
-  end
+  local reasons = {}
   if cell.num_answered == 0 then
-    add(say.why.nothing, {})
+    reasons[1] = say.why.nothing
   elseif cell.error_rate > summary.max_error_rate then
-    add(say.why.errors, { rate = page:percent(cell.error_rate) })
+    reasons[1] = page:fill(say.why.errors, { rate = page:percent(cell.error_rate) })
   end
   if cell.incomplete then
-    add(say.why.incomplete, { got = page:count(cell.num_total), expected = page:count(cell.num_expected) })
+    reasons[#reasons + 1] = page:fill(say.why.incomplete,
+      { got = page:count(cell.num_total), expected = page:count(cell.num_expected) })
   end
-  return { en = table.concat(reasons.en, ", "), zh = table.concat(reasons.zh, "，") }
+  return #reasons == 2 and page:fill(say.why.two, { first = reasons[1], second = reasons[2] }) or reasons[1]
 end
 
 local function caveats(page, summary)
@@ -238,6 +235,24 @@ local function caveats(page, summary)
   end
 end
 
+-- Subsets and copies of a data set are fine; that they are none of the published ones has to be said.
+local function data_notes(page, summary)
+  local items = {}
+  for i, note in ipairs(summary.manifest and summary.manifest.notes or {}) do
+    items[i] = { say.data_note, { note = { en = note.en, zh = note.zh } } }
+  end
+  if #items == 0 then return end
+  page:text(say.data_differs)
+  page:list(items)
+end
+
+-- A figure that must not be used is marked where it stands, not only in the note below.
+local function headline(page, cell)
+  local figure = cell.headline_average == "macro" and page:percent(cell.macro_average)
+    or page:interval(cell.accuracy, cell.accuracy_interval)
+  return cell.usable and figure or "† " .. figure
+end
+
 local function accuracy(page, summary)
   page:heading(2, say.accuracy.heading)
   page:text(say.accuracy.text)
@@ -250,9 +265,7 @@ local function accuracy(page, summary)
     rows[i] = { variant }
     for j, dataset in ipairs(summary.dataset_order) do
       local cell = cell_of(summary, variant, dataset)
-      local macro = cell and cell.headline_average == "macro"
-      rows[i][j + 1] = cell and (macro and page:percent(cell.macro_average)
-        or page:interval(cell.accuracy, cell.accuracy_interval)) or nil
+      rows[i][j + 1] = cell and headline(page, cell) or nil
     end
   end
   page:table { columns = columns, rows = rows }
@@ -261,8 +274,9 @@ local function accuracy(page, summary)
     if facts.group_average == "macro" then page:text(say.accuracy.macro, { dataset = dataset }) end
     if facts.repeats > 1 then page:text(say.accuracy.repeats, { dataset = dataset, repeats = facts.repeats }) end
   end
-  page:note(say.no_verdict)
+  if not summary.verdict then page:note(say.no_verdict) end
   caveats(page, summary)
+  data_notes(page, summary)
 end
 
 -- Say once that prompts were equal; name every place where they, or their token counts, were not.
@@ -290,8 +304,9 @@ local function difference(page, summary)
   each(summary, function(dataset, variant, cell)
     local d = cell.against_baseline
     if not d then return end
-    rows[#rows + 1] = { dataset, variant, page:signed(d.difference_pt, 2), page:count(d.correct_to_wrong),
-      page:count(d.wrong_to_correct), page:interval(d.flip_rate, d.flip_rate_interval), page:count(d.wrong_changed),
+    rows[#rows + 1] = { dataset, variant, page:signed_interval(d.difference_pt, d.difference_interval_pt, 2),
+      page:count(d.correct_to_wrong), page:count(d.wrong_to_correct),
+      page:interval(d.flip_rate, d.flip_rate_interval), page:count(d.wrong_changed),
       page:percent(d.identical_share), page:count(d.pairs) }
   end)
   if #rows == 0 then return end
@@ -367,7 +382,7 @@ local function speed(page, summary)
     rows[#rows + 1] = { dataset, variant, page:rate(cell.questions_per_second), page:rate(cell.tokens_per_second),
       page:duration(cell.window_seconds), page:count(cell.retries.count) }
   end)
-  local names = sorted(sources)
+  local names = page:keys(sources)
   page:text(say.speed.rates, { sources = page:mono(#names > 0 and table.concat(names, ", ") or "–") })
   page:table { columns = { left(c.dataset), left(c.variant), right(c.rate), right(c.token_rate), right(c.window),
     right(c.retries) }, rows = rows }
@@ -381,14 +396,19 @@ local function scorers(page, summary)
     for _, name in ipairs(facts.scorers or {}) do
       if name ~= facts.headline_scorer then names[#names + 1] = name end
     end
-    several = several or #names > 1
-    for _, name in ipairs(#names > 1 and names or {}) do
+    local headline_scorer = cell.scorers[facts.headline_scorer]
+    local has_more = #names > 1 or headline_scorer and headline_scorer.metrics
+    several = several or has_more
+    for _, name in ipairs(has_more and names or {}) do
       local one, is_headline = cell.scorers[name], name == facts.headline_scorer
       if one then
         rows[#rows + 1] = { dataset, variant, name, page:count(one.num_correct),
           page:interval(one.accuracy, one.accuracy_interval), page:count(one.num_invalid),
           not is_headline and page:count(one.only_right_here) or nil,
           not is_headline and page:count(one.only_right_in_headline) or nil }
+        for _, metric in ipairs(page:keys(one.metrics)) do
+          rows[#rows + 1] = { dataset, variant, ("%s: %s"):format(name, metric), nil, page:percent(one.metrics[metric]) }
+        end
       end
     end
   end)
@@ -397,6 +417,30 @@ local function scorers(page, summary)
   page:text(say.scorers.text)
   page:table { columns = { left(c.dataset), left(c.variant), left(c.scorer), right(c.correct), right(c.accuracy),
     right(c.unusable), right(c.only_here), right(c.only_headline) }, rows = rows }
+end
+
+local function category_table(page, summary, dataset)
+  local columns, rows, names = { left(say.column.category), right(say.column.questions) }, {}, {}
+  for _, variant in ipairs(summary.variant_order) do
+    local cell = cell_of(summary, variant, dataset)
+    if cell and cell.categories then
+      columns[#columns + 1] = right(variant)
+      for name, sum in pairs(cell.categories) do
+        names[name] = math.max(names[name] or 0, sum.num_total)
+      end
+    end
+  end
+  for i, name in ipairs(page:keys(names)) do
+    rows[i] = { name, page:count(names[name]) }
+    for _, variant in ipairs(summary.variant_order) do
+      local cell = cell_of(summary, variant, dataset)
+      if cell and cell.categories then
+        local sum = cell.categories[name]
+        table.insert(rows[i], sum and page:interval(sum.accuracy, sum.accuracy_interval) or "–")
+      end
+    end
+  end
+  if #rows > 0 then page:table { columns = columns, rows = rows } end
 end
 
 local function group_table(page, summary, dataset)
@@ -416,13 +460,14 @@ local function group_table(page, summary, dataset)
   for i, cell in ipairs(seen) do
     rows[1][i + 2], rows[2][i + 2] = page:percent(cell.micro_average), page:percent(cell.macro_average)
   end
-  for _, name in ipairs(sorted(counts)) do
+  for _, name in ipairs(page:keys(counts)) do
     local row = { name, page:count(counts[name]) }
     for i, cell in ipairs(seen) do row[i + 2] = page:percent(cell.groups[name] and cell.groups[name].accuracy) end
     rows[#rows + 1] = row
   end
   page:heading(2, say.groups.heading, { dataset = dataset })
   page:text(say.groups.text, { headline = say.groups[average] })
+  category_table(page, summary, dataset)
   page:table { columns = columns, rows = rows }
 end
 
@@ -434,6 +479,23 @@ local function shots_text(shots)
   return table.concat(parts, ", ")
 end
 
+-- One line for all variants that were sampled alike.
+local function sampling(page, summary)
+  local variants_of, order, items = {}, {}, {}
+  for _, name in ipairs(summary.variant_order) do
+    local parameters = page:assignments(summary.variants[name].generation)
+    if parameters ~= "" and not variants_of[parameters] then
+      order[#order + 1], variants_of[parameters] = parameters, {}
+    end
+    if parameters ~= "" then table.insert(variants_of[parameters], name) end
+  end
+  for i, parameters in ipairs(order) do
+    items[i] = { say.method.sampling, { variants = table.concat(variants_of[parameters], ", "),
+      parameters = page:mono(parameters) } }
+  end
+  return items
+end
+
 local function method(page, summary)
   page:heading(2, say.method.heading)
   local rows, items, c = {}, { say.method.digest }, say.column
@@ -442,40 +504,49 @@ local function method(page, summary)
     rows[i] = { name, facts.mode or "generate", shots_text(facts.shots), facts.headline_scorer or "–",
       page:count(facts.num_questions), page:count(facts.repeats),
       facts.prompt_digest and page:mono(page:digest(facts.prompt_digest)) or "–" }
-    if next(facts.generation or {}) then
-      items[#items + 1] = { say.method.sampling, { dataset = name, parameters = page:mono(assignments(facts.generation)) } }
-    end
   end
+  for _, item in ipairs(sampling(page, summary)) do items[#items + 1] = item end
   page:table { columns = { left(c.dataset), left(c.mode), left(c.shots), left(c.scorer), right(c.questions),
     right(c.repeats), left(c.digest) }, rows = rows }
   for _, item in ipairs { say.method.invalid, say.method.errors, say.method.unmeasured } do items[#items + 1] = item end
   page:list(items)
 end
 
+-- A folder of files (MMLU has 57 for each split) is one row; the manifest lists them.
+local function many_files(page, dataset, files)
+  local rows
+  for _, file in ipairs(files) do rows = file.rows and (rows or 0) + file.rows or rows end
+  return { page:fill(say.reproduce.many, { dataset = dataset, n = page:count(#files) }), page:count(rows) }
+end
+
 local function reproduce(page, summary)
   local manifest, rows = summary.manifest or {}, {}
   page:heading(2, say.reproduce.heading)
   if manifest.command then
-    local command = manifest.command
     page:text(say.reproduce.command)
-    page:code(type(command) == "table" and table.concat(command, " ") or command, "sh")
+    page:code("qlua run " .. page:shell(manifest.command), "sh")
   end
   for _, dataset in ipairs(summary.dataset_order) do
-    for _, file in ipairs(summary.datasets[dataset].files or {}) do
-      rows[#rows + 1] = { page:mono(file.file), page:count(file.rows), page:mono(page:digest(file.sha256)) }
+    local files = summary.datasets[dataset].files or {}
+    if #files > MOST_FILES then
+      rows[#rows + 1] = many_files(page, dataset, files)
+    else
+      for _, file in ipairs(files) do
+        rows[#rows + 1] = { page:mono(file.name), page:count(file.rows), page:mono(page:digest(file.sha256)) }
+      end
     end
   end
-  for _, script in ipairs(manifest.scripts or {}) do
-    rows[#rows + 1] = { page:mono(script.file), nil, page:mono(page:digest(script.sha256)) }
+  for _, name in ipairs(page:keys(manifest.scripts)) do
+    rows[#rows + 1] = { page:mono(name), nil, page:mono(page:digest(manifest.scripts[name].sha256)) }
   end
   if #rows > 0 then
     page:text(say.reproduce.files)
     page:table { columns = { left(say.column.file), right(say.column.rows), left "SHA-256" }, rows = rows }
   end
-  if next(manifest.versions or {}) then
-    page:text(say.reproduce.versions, { versions = page:mono(assignments(manifest.versions)) })
+  if next(manifest.qlua or {}) then
+    page:text(say.reproduce.versions, { versions = page:mono(page:assignments(manifest.qlua)) })
   end
-  if next(manifest.host or {}) then page:text(say.reproduce.host, { host = page:mono(assignments(manifest.host)) }) end
+  if next(manifest.host or {}) then page:text(say.reproduce.host, { host = page:mono(page:assignments(manifest.host)) }) end
 end
 
 return q.report {

@@ -1,16 +1,16 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Terminal: what a run prints when it is done: who scored what, and how far from the baseline.
 --
--- Three shapes of the same table, from wide to narrow; the page takes the first that fits the terminal.
+-- Four shapes of the same table, from wide to narrow; the page takes the first that fits the terminal.
 local q = require "qlua"
 
 local say = {
   title = { en = "Results of {id}", zh = "运行 {id} 的结果" },
-  simulated = { en = "All answers are simulated; they say nothing about {model}.",
-    zh = "全部回复均为模拟，不能说明 {model} 的表现。" },
-  legend = { en = "Accuracy with its 95 % interval; diff: difference to {baseline} in percentage points; "
-    .. "flips: questions that changed between right and wrong. No verdict is given.",
-    zh = "准确率附 95 % 置信区间；差值：与 {baseline} 相差的百分点；翻转：对错发生改变的题数。不给出结论。" },
+  simulated = { en = "All answers are simulated: they come from qlua sim, not from a model.",
+    zh = "全部回复均为模拟，出自 qlua sim，并非真实模型。" },
+  legend = { en = "Accuracy with its 95 % interval; diff: difference to {baseline} in percentage points. "
+    .. "No verdict is given.",
+    zh = "准确率附 95 % 置信区间；差值：与 {baseline} 相差的百分点。不给出结论。" },
   unusable = { en = "{variant} on {dataset}: not usable ({errors} errors; {got} of {expected} asked)",
     zh = "{variant} 在 {dataset} 上的结果不可用（出错 {errors}，已问 {got}/{expected}）" },
   absent = { en = "{variant} on {dataset}: no answers", zh = "{variant} 在 {dataset} 上没有回复" },
@@ -66,6 +66,18 @@ local function wide(page, summary)
   }
 end
 
+-- What fits 80 columns with names of usual length.
+local function usual(page, summary)
+  return {
+    columns = { left(say.dataset), left(say.variant), right(say.accuracy), right(say.difference), right(say.flips),
+      right(say.invalid), right(say.errors) },
+    rows = rows_of(summary, function(cell)
+      return { headline(page, cell), difference(page, cell), flips(page, cell), page:count(cell.num_invalid),
+        page:count(cell.num_errors) }
+    end),
+  }
+end
+
 local function middle(page, summary)
   return {
     columns = { left(say.dataset), left(say.variant), right(say.accuracy), right(say.difference), right(say.errors) },
@@ -91,8 +103,8 @@ return q.report {
 
   layout = function(page, summary)
     page:heading(1, say.title, { id = summary.run.id or "–" })
-    if summary.simulated then page:note(say.simulated, { model = summary.model or "–" }) end
-    page:table(wide(page, summary), middle(page, summary), narrow(page, summary))
+    if summary.simulated then page:note(say.simulated) end
+    page:table(wide(page, summary), usual(page, summary), middle(page, summary), narrow(page, summary))
     for _, dataset in ipairs(summary.dataset_order) do
       for _, variant in ipairs(summary.variant_order) do
         local cell = summary.variants[variant].datasets[dataset]

@@ -57,7 +57,8 @@ model:
     - { name: awq,      description: "AWQ 4-bit quantization / AWQ 4位量化", quantization: awq, kv_cache_dtype: auto }
 datasets:
   - { name: gsm8k, description: "…", type: math_reasoning, num_samples: 1319 }
-server:     { host: 127.0.0.1, port: 8000, tensor_parallel_size: 1, max_model_len: 8192, gpu_memory_utilization: 0.9, trust_remote_code: true }
+server:     { host: 127.0.0.1, port: 8000, tensor_parallel_size: 1, max_model_len: 8192, gpu_memory_utilization: 0.9,
+              trust_remote_code: true }
 generation: { temperature: 0.0, max_tokens: 512, top_p: 1.0, seed: 42 }
 benchmark:  { num_warmup_iterations: 3, num_runs: 5, collect_latency: true, collect_throughput: true, collect_memory: true }
 ]])
@@ -134,7 +135,7 @@ benchmark:  { num_warmup_iterations: 3, num_runs: 5, collect_latency: true, coll
       assert.equal("config", kind)
       assert.equal("c.yaml:9:20: server: unknown key 'hots'", first)
       assert.same({ 'c.yaml:9:17: server.port: want an integer from 1 to 65535, got "x"',
-        'c.yaml:10:21: generation.seed: want an integer, or null, got "z"' }, others)
+        'c.yaml:10:21: generation.seed: want an integer, got "z"' }, others)
     end)
 
     it("of a malformed or missing file keep their place", function()
@@ -197,7 +198,7 @@ sim: { seed: 5, accuracy: { gsm8k: 0.9, mmlu: 0.8 } }
   end)
 
   describe("precedence", function()
-    local suite = { name = "s", datasets = { "mmlu", { name = "other", shots = 2 } }, reports = { "html" },
+    local suite = { name = "s", path = "s.lua", datasets = { "mmlu", { name = "other", shots = 2 } }, reports = { "html" },
       settings = { benchmark = { concurrency = 7, retries = 1 } } }
 
     it("is command line over suite over file over defaults", function()
@@ -226,6 +227,25 @@ sim: { seed: 5, accuracy: { gsm8k: 0.9, mmlu: 0.8 } }
       assert.equal("other", resolved.datasets[2].name)
       assert.equal(2, resolved.datasets[2].shots)
       assert.same({ "html" }, resolved.report.layouts)
+    end)
+
+    it("takes bare names of datasets from everywhere", function()
+      local text = MINIMAL:gsub("  %- { name: gsm8k }", "  - gsm8k")
+      local resolved = assert(load(text, { set = { "datasets.gsm8k.limit=3" } }))
+      assert.same({ "gsm8k", "mmlu" }, { resolved.datasets[1].name, resolved.datasets[2].name })
+      assert.equal(3, resolved.datasets[1].limit)
+      resolved = assert(load(text, { set = { "datasets=[a, { name: b, shots: 1 }]" } }))
+      assert.same({ "a", "b", 1 }, { resolved.datasets[1].name, resolved.datasets[2].name, resolved.datasets[2].shots })
+    end)
+
+    it("takes empty lists from a suite, and names the suite in its errors", function()
+      local resolved = assert(load(with "generation: { stop: [x] }\n", {}, { name = "s", path = "s.lua",
+        settings = { generation = { stop = {} } } }))
+      assert.same({}, resolved.generation.stop)
+      local text = fails(MINIMAL, {}, { name = "s", path = "s.lua", settings = { server = { port = "x" } } })
+      assert.equal('suite s: server.port: want an integer from 1 to 65535, got "x"', text)
+      text = fails(MINIMAL, {}, { name = "s", path = "s.lua", datasets = "gsm8k" })
+      assert.equal("s.lua: field 'datasets': want a list of names, got string", text)
     end)
 
     it("lets --limit reach every dataset", function()
@@ -261,15 +281,20 @@ sim: { seed: 5, accuracy: { gsm8k: 0.9, mmlu: 0.8 } }
     end)
 
     it("says what is wrong with it", function()
-      local text, hint, kind = fails(MINIMAL, set "server.port=abc")
+      local text, _, kind = fails(MINIMAL, set "server.port=abc")
       assert.equal('--set server.port: want an integer from 1 to 65535, got "abc"', text)
       assert.equal("usage", kind)
+      local hint
       text, hint = fails(MINIMAL, set "server.prot=1")
       assert.equal("--set server: unknown key 'prot'", text)
       assert.equal("did you mean port?", hint)
       text, hint = fails(MINIMAL, set "variants.c.server.port=1")
       assert.equal("--set variants.c.server.port: nothing is named 'c'", text)
       assert.equal("did you mean a?", hint)
+      text = fails(MINIMAL, set "variants.b=1")
+      assert.equal("--set variants.b: want the path of a value, not of all its fields", text)
+      text = fails(MINIMAL, set "server.port.x=1")
+      assert.equal("--set server.port: want an integer from 1 to 65535, got a map", text)
       text = fails(MINIMAL, set "server.port")
       assert.equal("--set server.port: want KEY=VALUE", text)
       text = fails(MINIMAL, set "server.extra_args=[a")
@@ -306,9 +331,24 @@ sim: { seed: 5, accuracy: { gsm8k: 0.9, mmlu: 0.8 } }
     assert.equal(4, resolved.datasets[1].limit)
     assert.equal("--url", config.origin(resolved, "variants.m-7b.server.base_url"))
     local _, err = config.from_url { url = "h:8000", model = "m", datasets = {} }
-    assert.equal('--url: variants.m.base_url: want a URL such as http://host:8000/v1, or null, got "h:8000"', err.text)
+    assert.equal('--url: variants.m.base_url: want a URL such as http://host:8000/v1, got "h:8000"', err.text)
     _, err = config.from_url { url = "http://h/v1" }
     assert.equal("usage", err.kind)
+  end)
+
+  it("reads the data folder from where the file is", function()
+    local resolved = assert(load(with "data: ../data/sample\n"))
+    assert.equal((folder:gsub("[^/]+$", "")) .. "data/sample", resolved.data)
+    assert.equal("/d", assert(load(with "data: /d\n")).data)
+    assert.equal("here", assert(load(with "data: /d\n", { set = { "data=here" } })).data)
+    assert.equal("data/sample", assert(config.load("configs/demo.yaml")).data)
+    assert.is_nil(assert(load(MINIMAL)).data)
+  end)
+
+  it("knows the keys of the simulator's maps", function()
+    local text, hint = fails(with "sim: { latency: { ttft: 5 } }\n")
+    assert.equal("c.yaml:9:19: sim.latency: unknown key 'ttft'", text)
+    assert.equal("did you mean ttft_ms?", hint)
   end)
 
   it("splits descriptions at the slash between the languages only", function()
@@ -322,7 +362,8 @@ sim: { seed: 5, accuracy: { gsm8k: 0.9, mmlu: 0.8 } }
 
   it("writes YAML that resolves to the same values", function()
     local first = assert(config.load("configs/demo.yaml", config.overrides { limit = 3, language = "zh",
-      set = { "server.env={A: 'true', B: null}", "server.extra_body={x: [1, null, 'a: b'], y: {}}", "generation.stop=['\\n', '#']",
+      set = { "data=/x", "server.env={A: 'true', B: null}", "server.extra_body={x: [1, null, 'a: b'], y: {}}",
+        "generation.stop=['\\n', '#']",
         "server.extra_args=['', '8', 'null', ' x ']", "variants.fp8.description=\"a: 'b' / 甲\"" } }))
     local text = config_text.yaml(first)
     local second, err = load(text)
@@ -332,6 +373,32 @@ sim: { seed: 5, accuracy: { gsm8k: 0.9, mmlu: 0.8 } }
     for line in text:gmatch "[^\n]+" do
       assert.is_truthy(line:find(":$") or line:find("  *# "), line)
     end
+  end)
+
+  it("answers every mangled file with a place, never with a crash", function()
+    local file = require "qlua.core.file"
+    local texts = { file.read "configs/demo.yaml", file.read "configs/model_config.yaml" }
+    local bits = { ":", "- ", "{", "}", "[", "]", "null", "'", '"', "\n", "  ", "#", "&a ", "*a", "<<: ", "1e999", "~", "\t", "\0",
+      "\xff", "name: ", ".nan", "中" }
+    local state = 1
+    local function pick(n)
+      state = (state * 1103515245 + 12345) & 0x7fffffff
+      return (state >> 8) % n + 1
+    end
+    local taken = 0
+    for round = 1, 400 do
+      local text = texts[round % 2 + 1]
+      for _ = 1, pick(3) do
+        local at = pick(#text)
+        text = text:sub(1, at) .. bits[pick(#bits)] .. text:sub(at + pick(12) - 1)
+      end
+      local resolved, err = load(text)
+      taken = taken + (resolved and 1 or 0)
+      for _, one in ipairs(resolved and {} or { err, table.unpack(err.others or {}) }) do
+        assert.is_truthy(one.text:find("/c.yaml:%d+:"), one.text)
+      end
+    end
+    assert.is_true(taken > 0 and taken < 400)
   end)
 
   it("describes every key in both languages", function()

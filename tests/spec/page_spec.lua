@@ -37,14 +37,27 @@ describe("a page", function()
     for _, language in ipairs { "en", "zh", "both" } do
       local ok, message = pcall(markdown, language, function(sheet) sheet:text { en = "only English" } end)
       assert.is_false(ok)
-      assert.is_truthy(tostring(message):find("side 'zh' is missing", 1, true))
+      assert.is_truthy(message:find("page_spec.lua:%d+: page: text: side 'zh' is missing"))
     end
   end)
 
   it("refuses a place without a value", function()
     local ok, message = pcall(markdown, "en", function(sheet) sheet:text({ en = "{a} {b}", zh = "{a}" }, { a = 1 }) end)
     assert.is_false(ok)
-    assert.is_truthy(message:find("no value for {b}", 1, true))
+    assert.is_truthy(message:find("page_spec.lua:%d+: page: text '{a} {b}': no value for {b}"))
+  end)
+
+  it("refuses a table without columns, and what is no text", function()
+    for _, wrong in ipairs {
+      function(sheet) sheet:table { rows = {} } end,
+      function(sheet) sheet:table { columns = { { title = "x" } }, rows = { { { en = "half" } } } } end,
+      function(sheet) sheet:text(nil) end,
+      function(sheet) sheet:heading(1, { en = 3, zh = "三" }) end,
+    } do
+      local ok, message = pcall(markdown, "zh", wrong)
+      assert.is_false(ok)
+      assert.is_truthy(message:find("page_spec.lua:%d+: page: "))
+    end
   end)
 
   it("refuses an unknown language and format", function()
@@ -172,6 +185,8 @@ describe("format", function()
     assert.equal("0.0", format.signed(-0.04))
     assert.equal("-1.2", format.signed(-1.2))
     assert.equal("0.84 ms", format.seconds(0.00084))
+    assert.equal("7.20 µs", format.seconds(0.0000072))
+    assert.equal("0.00 ms", format.seconds(0))
     assert.equal("312 ms", format.seconds(0.3119))
     assert.equal("1.00 s", format.seconds(0.9996))
     assert.equal("85.0 s", format.seconds(85))

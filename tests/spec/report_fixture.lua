@@ -25,17 +25,23 @@ local datasets = {
   { name = "gsm8k", summary = { en = "Grade-school math word problems", zh = "小学数学应用题" }, mode = "generate",
     shots = { n = 5, sampler = "random", seed = 1234, split = "train" }, headline_scorer = "number",
     scorers = { "number", "lm_eval.gsm8k_strict", "lm_eval.gsm8k_flexible" }, prompt_digest = ("e568d5f4"):rep(8),
-    files = { { file = "gsm8k/test.jsonl", sha256 = ("3730d312"):rep(8), rows = 1319 } },
-    generation = { temperature = 0, max_tokens = 512, top_p = 1, seed = 42 }, expected = 150, ease = 0.82 },
+    files = { { name = "gsm8k/test.jsonl", sha256 = ("3730d312"):rep(8), rows = 1319 } },
+    expected = 150, ease = 0.82 },
   { name = "hellaswag", summary = { en = "Sentence completion", zh = "句子续写" }, mode = "loglikelihood", shots = 0,
     headline_scorer = "loglikelihood", scorers = { "loglikelihood" }, prompt_digest = ("0b1c2d3e"):rep(8),
-    files = { { file = "hellaswag/hellaswag_val.jsonl", sha256 = ("0aa3b88a"):rep(8), rows = 10042 } },
+    files = { { name = "hellaswag/hellaswag_val.jsonl", sha256 = ("0aa3b88a"):rep(8), rows = 10042 } },
     expected = 80, ease = 0.61 },
   { name = "mmlu", summary = { en = "Multiple choice in 57 subjects", zh = "57 个学科的选择题" }, mode = "letter", shots = 5,
     headline_scorer = "letter", scorers = { "letter" }, prompt_digest = ("77aa00ff"):rep(8), group_average = "micro",
-    files = { { file = "mmlu/test/*_test.csv", sha256 = ("5c6a7b8d"):rep(8), rows = 14042 } },
+    group_categories = { abstract_algebra = "stem", anatomy = "stem", computer_security = "stem",
+      formal_logic = "humanities", world_religions = "humanities" },
+    files = {},
     expected = 120, ease = 0.7 },
 }
+
+for group = 1, 12 do
+  datasets[3].files[group] = { name = ("mmlu/test/group_%d_test.csv"):format(group), sha256 = ("5c6a7b8d"):rep(8), rows = 10 }
+end
 
 local groups = { "abstract_algebra", "anatomy", "computer_security", "formal_logic", "world_religions" }
 
@@ -46,16 +52,19 @@ function fixture.run()
     model = { base_name = "Example/Model-8B" }, baseline = "original", variants = {}, datasets = {},
     config = { benchmark = { max_error_rate = 0.01, concurrency = 32 } },
     manifest = {
-      command = { "qlua", "run", "suites/demo.lua", "--config", "configs/demo.yaml" },
-      scripts = { { file = "lua/datasets/gsm8k.lua", sha256 = ("a1b2c3d4"):rep(8) },
-        { file = "lua/scorers/number.lua", sha256 = ("d4c3b2a1"):rep(8) } },
-      versions = { qlua = "0.1.0", lua = "5.4.4", libcurl = "7.88.1" },
+      command = { "suites/demo.lua", "--config", "configs/demo.yaml", "--set", "model.base_name=a b" },
+      notes = { { kind = "rows", en = "gsm8k, split test: 150 rows, upstream has 1319",
+        zh = "gsm8k，test 集：共 150 行，上游为 1319 行" } },
+      scripts = { ["dataset.gsm8k"] = { path = "lua/datasets/gsm8k.lua", sha256 = ("a1b2c3d4"):rep(8) },
+        ["scorer.number"] = { path = "lua/scorers/number.lua", sha256 = ("d4c3b2a1"):rep(8) } },
+      qlua = { qlua = "0.1.0", lua = "5.4.4", libcurl = "7.88.1" },
       host = { cpu = "Example CPU, 8 cores", os = "Debian GNU/Linux 12" },
     },
   }
   for i, variant in ipairs(variants) do
     run.variants[i] = { name = variant.name, description = variant.description, engine = variant.engine,
-      quantization = variant.quantization, model = variant.model }
+      quantization = variant.quantization, model = variant.model,
+      generation = { temperature = 0, max_tokens = 512, top_p = 1, seed = 42 } }
   end
   for i, dataset in ipairs(datasets) do
     run.datasets[i] = {}
@@ -84,11 +93,12 @@ local function answer(dataset, variant, index, hardness, draw)
     variant = variant.name, dataset = dataset.name, sample = ("%s/test/%d"):format(dataset.name, index),
     position = index, group = dataset.name == "mmlu" and groups[1 + math.min(index % 7, #groups - 1)] or nil, repeat_index = 0,
     outcome = outcome, score = right and 1 or 0, value = right and "18" or tostring(math.floor(draw() * 3)),
-    scores = { [dataset.headline_scorer] = { outcome = outcome, score = right and 1 or 0 } },
+    scores = { [dataset.headline_scorer] = { outcome = outcome, score = right and 1 or 0,
+      metrics = dataset.mode == "loglikelihood" and { acc = draw() < 0.55 and 1 or 0, acc_norm = right and 1 or 0 } or nil } },
     finish = outcome == "truncated" and "length" or "stop",
     prompt_tokens = 700 + index % 50, completion_tokens = tokens, count_source = "usage", latency_ns = latency,
     ttft_ns = dataset.mode == "generate" and math.floor(ttft) or nil, start_ns = start, end_ns = start + latency,
-    tries = index % 41 == 7 and 2 or 1, text_sha256 = right and ("right %d"):format(index)
+    tries = index % 41 == 7 and 2 or 1, turns = 1, text_sha256 = right and ("right %d"):format(index)
       or ("%s %d"):format(variant.name, index), prompt_sha256 = ("prompt %d"):format(index),
   }
 end

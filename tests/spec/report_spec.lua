@@ -206,6 +206,17 @@ describe("qlua report", function()
     assert.equal("# Mine / 自定\n\n3 variants\n\n3 个变体\n", assert(file.read(at "page.md")))
   end)
 
+  it("takes the layout that docs/reports.md shows", function()
+    local shown = assert(file.read "docs/reports.md"):match("```lua\n(.-)```")
+    assert(file.write(at "shown.lua", shown))
+    assert.equal(0, command.run({ language = "both", layout = at "shown.lua", out = at "page.md" }, { scratch }))
+    local text = assert(file.read(at "page.md"))
+    for _, line in ipairs { "# Nightly check: Example/Model-8B / 每日检查：Example/Model-8B", "> awq on hellaswag is not usable.",
+      "| gsm8k          | fp8          |", "Difference (pt) 差值（百分点）" } do
+      assert(text:find(line, 1, true), line)
+    end
+  end)
+
   it("refuses a layout with half a text: when it loads for `say`, else where it is used", function()
     assert(file.write(at "half.lua", [[
       local q = require "qlua"

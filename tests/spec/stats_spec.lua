@@ -249,3 +249,286 @@ describe("stats against the reference", function()
     end
   end)
 end)
+
+describe("stats for scripts", function()
+  it("says nil, not nan, where there is nothing to say", function()
+    assert.same({ n = 2 }, { n = select("#", stats.wilson(0, 0)) })
+    assert.is_nil((stats.wilson(0, 0)))
+    assert.is_nil(stats.quantile({}, 0.5))
+    assert.same({}, stats.quantile({}, { 0.5, 0.9 }))
+    local none = stats.paired { both_right = 0, base_only = 0, variant_only = 0, both_wrong = 0 }
+    assert.same({ n = 0, tango = {}, bonett_price = {}, newcombe10 = {}, agresti_min = {}, t = {}, wald = {} }, none)
+    assert.is_nil(stats.mcnemar(0, 0).chi2)
+    assert.is_nil(stats.t_test({ 1 }).se)
+    assert.is_nil(stats.mann_whitney({}, { 1 }).u)
+    assert.same({ nats = 0.0, rest_base = 1.0, rest_variant = 1.0, same_top = false, tokens = 0 },
+      stats.kl_known({}, {}))
+  end)
+
+  it("takes lists and packed doubles alike", function()
+    local values = { 3, 1.5, -2, 8 }
+    local packed = string.pack("dddd", table.unpack(values))
+    assert.equal(stats.quantile(values, 0.3), stats.quantile(packed, 0.3))
+    assert.same(stats.t_test(values), stats.t_test(packed))
+    assert.error_matches(function() stats.quantile("123", 0.5) end, "values: want packed doubles, got 3 bytes")
+    local with_nan = string.pack("dd", 1, 0 / 0)
+    assert.error_matches(function() stats.t_test(with_nan) end, "values%[2%]: want a number, got nan")
+  end)
+
+  it("leaves the caller's list as it was", function()
+    local values = { 3, 1, 2 }
+    stats.quantile(values, 0.5)
+    stats.mann_whitney(values, values)
+    stats.holm { 0.5, 0.1 }
+    assert.same({ 3, 1, 2 }, values)
+  end)
+
+  it("names the argument that makes no sense", function()
+    local wrong = {
+      ["k: want a count from 0 to n"] = function() stats.wilson(3, 2) end,
+      ["level: want a number between 0 and 1, got 95"] = function() stats.wilson(1, 2, 95) end,
+      ["n: want a number, got no value"] = function() stats.wilson(1) end,
+      ["q: want a number from 0 to 1, got 50"] = function() stats.quantile({ 1 }, 50) end,
+      ["values%[2%]: want a number, got string"] = function() stats.quantile({ 1, "x" }, 0.5) end,
+      ["values: want a list of numbers or packed doubles, got nil"] = function() stats.quantile(nil, 0.5) end,
+      ["cells.base_only: want a count, got nil"] = function() stats.paired { both_right = 1 } end,
+      ["cells: want { both_right="] = function() stats.paired(1) end,
+      ["margin: want a number from 0 to below 1, got 1"] = function()
+        stats.tango_tost({ both_right = 1, base_only = 0, variant_only = 0, both_wrong = 0 }, 1)
+      end,
+      ["base_only, variant_only: want counts"] = function() stats.mcnemar(1.5, 2) end,
+      ["p: want numbers from 0 to 1"] = function() stats.holm { 0.5, 2 } end,
+      ["want p from 0 to 1"] = function() stats.normal_quantile(1.5) end,
+      ["baseline and variant: want lists of one length, got 2 and 1"] = function() stats.paired_t({ 1, 2 }, { 1 }) end,
+      ["row 2: want scores of 0 or 1, got 0.5"] = function() stats.cells({ 1, 0.5 }, { 1, 1 }) end,
+      ["variant%[1%]: want a number above 0, got 0"] = function() stats.log_ratio({ 1 }, { 0 }) end,
+      ["groups%[2%]: want a name, got boolean"] = function() stats.clustered({ 1, 2, 3 }, { "a", false, "b" }) end,
+      ["n above 0 and each correct"] = function() stats.grouped({ 3 }, { 2 }) end,
+      ["q: want a number between 0 and 1, got 1"] = function() stats.quantile_interval({ 1 }, 1) end,
+      ["x, y: want finite numbers"] = function() stats.mann_whitney({ math.huge }, { 1 }) end,
+      ["p, q: want probabilities"] = function() stats.kl({ 0, 0 }, { 1, 1 }) end,
+      ["base: want { token = logprob }, got string = string"] = function() stats.kl_known({ a = "x" }, {}) end,
+      ["sum to at most 1"] = function() stats.kl_known({ a = 0, b = 0 }, { a = 0, b = 0 }) end,
+      ["no such sample size"] = function() stats.sample_size(0, 0.1) end,
+    }
+    for message, call in pairs(wrong) do
+      assert.error_matches(call, message)
+    end
+  end)
+
+  it("counts a table of pairs", function()
+    assert.same({ both_right = 1, base_only = 2, variant_only = 1, both_wrong = 1, n = 5 },
+      stats.cells({ 1, 1, 1, 0, 0 }, { 1, 0, 0, 1, 0 }))
+  end)
+
+  it("prints the worked examples of the decision rule", function()
+    local function percent(x) return tonumber(("%.2f"):format(100 * x)) end
+    local gsm8k = { both_right = 1160, base_only = 24, variant_only = 20, both_wrong = 115 }
+    local got = stats.paired(gsm8k)
+    assert.same({ -0.30, -1.34, 0.71 }, { percent(got.diff), percent(got.tango.lo), percent(got.tango.hi) })
+    assert.equal("0.55", ("%.2f"):format(stats.mcnemar(24, 20).p_midp))
+    assert.equal("0.089", ("%.3f"):format(stats.tango_tost(gsm8k, 0.01).p_noninferior))
+    assert.equal("0.0012", ("%.4f"):format(stats.tango_tost(gsm8k, 0.02).p_noninferior))
+    local mmlu = { both_right = 10980, base_only = 362, variant_only = 301, both_wrong = 2399 }
+    got = stats.paired(mmlu)
+    assert.same({ -0.43, -0.80, -0.08 }, { percent(got.diff), percent(got.tango.lo), percent(got.tango.hi) })
+    assert.equal("0.0011", ("%.4f"):format(stats.tango_tost(mmlu, 0.01).p_noninferior))
+  end)
+
+  it("says before the run what a run can show", function()
+    assert.equal(2355, (stats.sample_size(0.01, 0.03)))
+    assert.equal("0.55", ("%.2f"):format(stats.power(1319, 0.01, 0.03)))
+    -- Miller 2024 has 13.2 % and 7.5 % (cut off, not rounded) for 198 questions with one and with ten answers each.
+    assert.equal(132, 1000 * stats.detectable(198, 1 / 9 + 2 / 6) // 1)
+    assert.equal(75, 1000 * stats.detectable(198, 1 / 9 + 2 / 60) // 1)
+  end)
+
+  it("gives an unbounded limit where a percentile has too few values", function()
+    local values = {}
+    for i = 1, 100 do
+      values[i] = i
+    end
+    local p99, median = stats.quantile_interval(values, 0.99), stats.quantile_interval(values, 0.5)
+    assert.equal(math.huge, p99.hi)
+    assert.equal(97, p99.lo)
+    assert.same({ 40, 61, 40, 61 }, { median.lo, median.hi, median.lower, median.upper })
+    assert.equal(-math.huge, stats.quantile_interval({ 1 }, 0.5).lo)
+    assert.is_nil(stats.quantile_interval({}, 0.5).lo)
+  end)
+
+  it("compares runs on the log scale", function()
+    local slow, fast = { 100, 110, 105, 98, 102 }, { 131, 141, 138, 128, 132 }
+    local paired, welch = stats.log_ratio(slow, fast), stats.welch_ratio(slow, fast)
+    assert.is_true(math.abs(paired.ratio - welch.ratio) < 1e-12)
+    assert.is_true(paired.lo < paired.ratio and paired.ratio < paired.hi)
+    assert.is_true(paired.hi - paired.lo < welch.hi - welch.lo) -- the runs of a pair go up and down together
+    local back = stats.log_ratio(fast, slow)
+    assert.is_true(math.abs(back.lo * paired.hi - 1) < 1e-12)
+    assert.equal(4, paired.df)
+    assert.is_nil(stats.log_ratio({ 1 }, { 2 }).lo)
+  end)
+
+  it("marks slices that depend on each other", function()
+    local drifting, steady = {}, {}
+    for i = 1, 24 do
+      drifting[i], steady[i] = 100 + i, 100 + (i * 7) % 5
+    end
+    assert.is_true(stats.batch_means(drifting).correlated)
+    assert.is_false(stats.batch_means(steady).correlated)
+    assert.is_false(stats.batch_means({ 1, 1 }).correlated)
+  end)
+
+  it("reads top tokens the same way whatever the order of a table", function()
+    local base = { A = math.log(0.4), B = math.log(0.4), C = math.log(0.1) }
+    local variant = { A = math.log(0.5), B = math.log(0.3), D = math.log(0.1) }
+    local got = stats.kl_known(base, variant)
+    assert.is_true(got.same_top)
+    assert.equal(2, got.tokens)
+    local wanted = 0.4 * math.log(0.4 / 0.5) + 0.4 * math.log(0.4 / 0.3) + 0.2 * math.log(0.2 / 0.2)
+    assert.is_true(math.abs(got.nats - wanted) < 1e-12)
+    assert.is_false(stats.kl_known(base, { B = -0.1, A = -3 }).same_top)
+    assert.is_false(stats.kl_known({}, {}).same_top)
+  end)
+end)
+
+describe("the verdict's error rates", function()
+  --- Sums the probability of every table of n questions for which the event happens.
+  local function probability(n, flips, diff, event)
+    local harmful, sum = 0.5 * (flips - diff) / flips, 0
+    for both = 0, n do
+      local outer = stats.binomial_pmf(both, n, flips)
+      for b = 0, outer > 1e-9 and both or -1 do
+        local cells = { both_right = n - both, base_only = b, variant_only = both - b, both_wrong = 0 }
+        if event(cells) then
+          sum = sum + outer * stats.binomial_pmf(b, both, harmful)
+        end
+      end
+    end
+    return sum
+  end
+
+  it("is falsely non-inferior at the margin as often as alpha says", function()
+    local function non_inferior(cells) return stats.tango_tost(cells, 0.02).p_noninferior < 0.025 end
+    local false_verdict = probability(400, 0.05, -0.02, non_inferior)
+    assert.is_true(false_verdict > 0.02 and false_verdict < 0.026, false_verdict)
+    assert.is_true(probability(400, 0.05, 0, non_inferior) > 10 * false_verdict) -- and it has power
+  end)
+
+  it("covers the truth about as often as the level says", function()
+    for _, diff in ipairs { -0.02, 0, 0.01 } do
+      local missed = probability(400, 0.05, diff, function(cells)
+        local range = stats.paired(cells).tango
+        return range.lo > diff or range.hi < diff
+      end)
+      assert.is_true(missed > 0.04 and missed < 0.058, missed)
+    end
+  end)
+
+  it("stays within binomial error over simulated pairs of 500 questions", function()
+    local PAIRS, N, MARGIN = 400, 500, 0.02
+    math.randomseed(20261123)
+    local false_verdicts = 0
+    for _ = 1, PAIRS do
+      local baseline, variant = {}, {}
+      for i = 1, N do
+        local right = math.random() < 0.8
+        local flipped = math.random() < (right and 0.04 / 0.8 or 0.02 / 0.2)
+        baseline[i], variant[i] = right and 1 or 0, right ~= flipped and 1 or 0
+      end
+      local shown = stats.tango_tost(stats.cells(baseline, variant), MARGIN).p_noninferior < 0.025
+      false_verdicts = false_verdicts + (shown and 1 or 0)
+    end
+    local lo, hi = stats.clopper_pearson(false_verdicts, PAIRS, 0.99)
+    assert.is_true(lo <= 0.025 and 0.025 <= hi, false_verdicts .. " of " .. PAIRS)
+  end)
+end)
+
+describe("stats.bootstrap", function()
+  local baseline, variant, subject = {}, {}, {}
+  for i = 1, 600 do
+    baseline[i] = i % 5 > 0 and 1 or 0
+    variant[i] = i % 37 == 0 and 1 - baseline[i] or baseline[i]
+    subject[i] = ("subject %d"):format(i % 12)
+  end
+  local function boot(options)
+    options.rounds = options.rounds or 2000
+    return stats.bootstrap({ baseline, variant }, options)
+  end
+
+  it("gives the same bits for the same seed and others for another", function()
+    assert.same(boot { seed = 4 }, boot { seed = 4 })
+    assert.not_same(boot { seed = 4 }, boot { seed = 5 })
+    assert.equal(4, boot { seed = 4 }.seed)
+    -- Written down once: a change of generator or of the order of draws must not pass unnoticed.
+    local pinned = stats.bootstrap({ { 1, 2, 3, 4, 5, 6, 7 } }, { rounds = 100, seed = 42 })
+    assert.equal("4 2.7142857142857 5.4357142857143",
+      ("%.14g %.14g %.14g"):format(pinned.estimate, pinned.lo, pinned.hi))
+  end)
+
+  it("agrees with the formula where there is one", function()
+    local got = boot { seed = 1, rounds = 20000 }
+    local paired = stats.paired(stats.cells(baseline, variant))
+    assert.equal(paired.diff, got.estimate)
+    local se = paired.se * math.sqrt(599 / 600) -- a bootstrap divides by n
+    assert.is_true(math.abs(got.se / se - 1) < 5 / math.sqrt(2 * 20000))
+    assert.is_true(got.lo < got.estimate and got.estimate < got.hi)
+    local clustered = boot { seed = 1, rounds = 20000, groups = subject, resample = "clusters" }
+    local differences = {}
+    for i = 1, 600 do
+      differences[i] = variant[i] - baseline[i]
+    end
+    local cr0 = stats.clustered(differences, subject).se_cr0
+    assert.is_true(math.abs(clustered.se / cr0 - 1) < 5 / math.sqrt(2 * 20000))
+  end)
+
+  it("has ratios by name and anything else by a function", function()
+    local ratio = boot { seed = 2, statistic = "ratio" }
+    assert.same(ratio, boot { seed = 2, statistic = function(sums) return sums[2] / sums[1] end })
+    local errors = boot { seed = 2, statistic = "error_ratio" }
+    local function error_ratio(sums) return (sums.n - sums[2]) / (sums.n - sums[1]) end
+    assert.same(errors, boot { seed = 2, statistic = error_ratio })
+    assert.equal("mean", stats.bootstrap({ { 2, 2 } }, { rounds = 10 }).estimate == 2 and "mean")
+  end)
+
+  it("keeps each stratum's size, so that groups of one value do not vary", function()
+    local strata = { groups = { "a", "a", "b", "b", "b" }, resample = "strata", rounds = 50 }
+    local got = stats.bootstrap({ { 1, 1, 0, 0, 0 } }, strata)
+    assert.same({ 0.4, 0.4, 0.4, 0 }, { got.estimate, got.lo, got.hi, got.se })
+  end)
+
+  it("counts the rounds that have no value", function()
+    local got = stats.bootstrap({ { 0, 0, 0, 1 }, { 1, 1, 1, 1 } }, { statistic = "ratio", rounds = 1000, seed = 1 })
+    assert.is_true(got.undefined > 200 and got.undefined < 450) -- (3/4)^4 of 1000 is 316
+    local never = stats.bootstrap({ { 0 }, { 1 } }, { statistic = "ratio", rounds = 10 })
+    assert.equal(10, never.undefined)
+    assert.is_nil(never.lo)
+    assert.equal(math.huge, never.estimate)
+  end)
+
+  it("names what is wrong with its options", function()
+    local wrong = {
+      ["columns: want 1 to 4 lists, got 0"] = function() stats.bootstrap {} end,
+      ["columns: want at least one row"] = function() stats.bootstrap { {} } end,
+      ["columns%[1%] and another: want lists of one length, got 2 and 1"] = function()
+        stats.bootstrap { { 1, 2 }, { 1 } }
+      end,
+      ["rounds: want an integer from 1 to 1000000, got 0"] = function() boot { rounds = 0 } end,
+      ["rounds: want an integer, got string"] = function() boot { rounds = "many" } end,
+      ["seed: want an integer, got number"] = function() boot { seed = 1.5 } end,
+      ["statistic: ratio wants 2 column%(s%), got 1"] = function()
+        stats.bootstrap({ { 1 } }, { statistic = "ratio" })
+      end,
+      ["statistic: want mean, diff, ratio, error_ratio or a function, got median"] = function()
+        boot { statistic = "median" }
+      end,
+      ["statistic: want a number from it, got nil"] = function() boot { statistic = function() end } end,
+      ["level: want a number between 0 and 1, got 95"] = function() boot { level = 95 } end,
+      ["groups: is missing"] = function() boot { resample = "clusters" } end,
+      ["resample: want clusters or strata"] = function() boot { groups = subject } end,
+      ["invalid option 'days'"] = function() boot { resample = "days" } end,
+    }
+    for message, call in pairs(wrong) do
+      assert.error_matches(call, message)
+    end
+  end)
+end)

@@ -27,7 +27,7 @@ local function build(rows, changes) return summary.build(fixture.each(rows), run
 
 describe("outcomes", function()
   it("are the closed list, in four classes", function()
-    assert.equal(15, #outcomes.list)
+    assert.equal(16, #outcomes.list)
     assert.equal("invalid", outcomes.class "truncated_reasoning")
     assert.equal("error", outcomes.class "too_long")
     assert.is_false(outcomes.is_answered "timeout")
@@ -103,6 +103,12 @@ describe("accuracy", function()
     assert.equal(5, doc.datasets.d.repeats)
     local lo, hi = stats.wilson(15, 20, 0.95)
     assert.same({ lo, hi }, cell.accuracy_interval)
+    for i = #rows, 1, -1 do
+      rows[#rows + 1] = row("quant", rows[i].sample, "correct", { repeat_index = rows[i].repeat_index })
+    end
+    local d = build(rows).variants.quant.datasets.d.against_baseline
+    assert.equal(100, d.pairs)
+    assert.is_nil(d.difference_interval_pt)
   end)
 end)
 
@@ -153,6 +159,14 @@ describe("a summary", function()
     assert.equal(1, scorers.t.only_right_in_headline)
     assert.equal(2, scorers.t.disagreements)
     assert.equal(0, scorers.s.disagreements)
+    assert.is_nil(scorers.s.metrics)
+  end)
+
+  it("averages a scorer's further figures over what it judged", function()
+    local function norm(outcome, value) return { scores = { s = { outcome = outcome, metrics = { acc_norm = value } } } } end
+    local cell = build { row("base", 1, "correct", norm("correct", 1)), row("base", 2, "wrong", norm("wrong", 1)),
+      row("base", 3, "wrong", norm("wrong", 0)), row("base", 4, "timeout") }.variants.base.datasets.d
+    near(2 / 3, cell.scorers.s.metrics.acc_norm)
   end)
 
   it("averages groups both ways and names the headline", function()
@@ -161,6 +175,10 @@ describe("a summary", function()
     local cell = build(rows, { group_average = "macro" }).variants.base.datasets.d
     near(3 / 4, cell.micro_average)
     near(1 / 2, cell.macro_average)
+    assert.is_nil(cell.categories)
+    local gathered = build(rows, { group_categories = { a = "x", b = "x" } }).variants.base.datasets.d.categories
+    near(3 / 4, gathered.x.accuracy)
+    assert.equal(2, gathered.x.num_groups)
     assert.equal("macro", cell.headline_average)
     assert.equal(3, cell.groups.a.num_correct)
   end)
@@ -182,13 +200,14 @@ describe("speed", function()
 
   it("leaves out the time in which the run was stopped", function()
     local second = 1000000000
-    local seconds, stretches = measure.window({ 0, 1 * second, 3600 * second }, { 1 * second, 2 * second, 3602 * second })
+    local starts, ends = { 3600 * second, 0, 1 * second }, { 3602 * second, 1 * second, 2 * second }
+    local seconds, sessions = measure.window(starts, ends, { 2, 1, 1 })
     near(4, seconds)
-    assert.equal(2, stretches)
-    seconds, stretches = measure.window({ 29 * second, 0 }, { 30 * second, 1 * second })
-    near(30, seconds)
-    assert.equal(1, stretches)
-    assert.is_nil(measure.window({}, {}))
+    assert.equal(2, sessions)
+    seconds, sessions = measure.window(starts, ends, { 1, 1, 1 })
+    near(3602, seconds)
+    assert.equal(1, sessions)
+    assert.is_nil(measure.window({}, {}, {}))
   end)
 
   it("prints no p99 for fewer than a hundred answers, and no time per token for one token", function()
@@ -205,7 +224,8 @@ describe("speed", function()
 
   it("keeps errors out of latency and retries in", function()
     local rows = { row("base", 1, "timeout", { latency_ns = 9000000000, tries = 5, start_ns = 0, end_ns = 1 }),
-      row("base", 2, "correct", { latency_ns = 1000000000, tries = 2 }) }
+      row("base", 2, "correct", { latency_ns = 1000000000, tries = 2 }),
+      row("base", 3, "correct", { tries = 4, turns = 4 }) }
     local cell = build(rows).variants.base.datasets.d
     assert.equal(1, cell.latency_seconds.n)
     assert.equal(5, cell.retries.count)
@@ -238,6 +258,8 @@ describe("the comparison with the baseline", function()
     assert.equal(3, d.flips)
     assert.equal(1, d.wrong_changed)
     near(-100 / 6, d.difference_pt)
+    local tango = stats.paired({ both_right = 1, base_only = 2, variant_only = 1, both_wrong = 2 }, 0.95).tango
+    assert.same({ 100 * tango.lo, 100 * tango.hi }, d.difference_interval_pt)
     near(0.5, d.flip_rate)
     near(0.5, d.identical_share)
   end)

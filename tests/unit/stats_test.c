@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "check.h"
+#include "near.h"
 #include "stats.h"
-
-#include <math.h>
-
-static bool near(double got, double want, double rel) { return fabs(got - want) <= rel * fabs(want); }
 
 static void wilson_matches_published_limits(void) {
   double lo, hi;
   CHECK_INT(ql_stats_wilson(1, 10, 0.95, &lo, &hi), 0);
-  CHECK(near(lo, 0.017876213095072924, 1e-11));
-  CHECK(near(hi, 0.40415002679523837, 1e-11));
+  CHECK_NEAR(lo, 0.017876213095072924, 1e-11);
+  CHECK_NEAR(hi, 0.40415002679523837, 1e-11);
 }
 
 static void wilson_is_exact_at_both_ends(void) {
@@ -18,7 +14,7 @@ static void wilson_is_exact_at_both_ends(void) {
   ql_stats_wilson(0, 10, 0.95, &lo, &hi);
   ql_stats_wilson(10, 10, 0.95, &low, &high);
   CHECK(lo == 0 && high == 1);
-  CHECK(near(hi, 1 - low, 1e-14));
+  CHECK_NEAR(hi, 1 - low, 1e-14);
   CHECK_INT(ql_stats_wilson(0, 0, 0.95, &lo, &hi), 0);
   CHECK(isnan(lo) && isnan(hi));
   CHECK_INT(ql_stats_wilson(2, 1, 0.95, &lo, &hi), -1);
@@ -28,7 +24,7 @@ static void wilson_is_exact_at_both_ends(void) {
 static void quantiles_interpolate_between_neighbours(void) {
   double values[] = {3, 1, 2};
   ql_stats_sort(values, 3);
-  CHECK(near(ql_stats_quantile_sorted(values, 3, 0.9), 2.8, 1e-15));
+  CHECK_NEAR(ql_stats_quantile_sorted(values, 3, 0.9), 2.8, 1e-15);
   CHECK(ql_stats_quantile_sorted(values, 3, 0) == 1);
   CHECK(ql_stats_quantile_sorted(values, 3, 1) == 3);
   CHECK(ql_stats_quantile_sorted(values, 1, 0.7) == 1);

@@ -49,12 +49,13 @@ local function convert(command, option, text)
     for _, word in ipairs(option.allowed) do
       if word == text then return text end
     end
-    return usage_error(command, ("%s: want one of %s, got \"%s\""):format(flag, table.concat(option.allowed, ", "), text),
+    local words = table.concat(option.allowed, ", ")
+    return usage_error(command, ("%s: want one of %s, got \"%s\""):format(flag, words, text),
       nearest.hint(text, option.allowed))
   end
   local kind = option.type or "string"
   if kind == "string" then return text end
-  local value = tonumber(text, nil)
+  local value = tonumber(text)
   local is_right = value and (kind == "number" or math.type(value) == "integer") and value == value
     and not (option.min and value < option.min) and not (option.max and value > option.max)
   if is_right then return value end
@@ -142,7 +143,7 @@ function args.parse(command, argv)
   local at, is_open = 1, true
   while at <= #argv do
     local word = argv[at]
-    if rest_from and #given >= rest_from - 1 and (#given > 0 or rest_from == 1) then is_open = false end
+    if rest_from and #given >= rest_from - 1 then is_open = false end
     if is_open and word == "--" then
       is_open, at = false, at + 1
     elseif is_open and word:find("^%-.") then

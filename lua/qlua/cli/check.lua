@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- qlua check: load scripts and configurations and say what is wrong with them, without running anything.
--- What a file is, it says itself: `return q.dataset{…}` and so on, or its ending for YAML. All files are looked at, also
--- after an error.
+-- What a file is, it says itself: `return q.dataset{…}` and so on, or its ending for YAML. All files are looked at,
+-- also after an error.
 
 local say = require "qlua.cli.say"
 local scripts = require "qlua.cli.scripts"

@@ -7,7 +7,7 @@ local nearest = require "qlua.nearest"
 
 local HEAD = [[
 # SPDX-License-Identifier: Apache-2.0
-# bash completion for qlua; written by 'qlua completion bash'
+# bash completion for qlua, as this version of it is
 
 _qlua() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words=

@@ -20,11 +20,7 @@ local function load(opts, path)
     suite, err = require("qlua.registry").load("suite", opts.suite)
     if not suite then return nil, err end
   end
-  if path or not suite then
-    local err
-    path, err = require("qlua.config_find").find(path or "model_config")
-    if not path then return nil, err end
-  end
+  if not suite then path = path or "model_config" end
   return config.load(path, config.overrides(opts), suite)
 end
 
@@ -33,7 +29,8 @@ return {
   summary = { en = "show the configuration as a run would see it", zh = "显示运行时实际生效的配置" },
   usage = "qlua config [FILE] [--set KEY=VALUE] [--suite SUITE] [--json]",
   positional = { { name = "FILE",
-    summary = { en = "a configuration, by path or name (default model_config)", zh = "配置文件的路径或名称（默认 model_config）" } } },
+    summary = { en = "a configuration, by path or name (default model_config)",
+      zh = "配置文件的路径或名称（默认 model_config）" } } },
   options = options(),
   details = {
     en = "Every line ends with where its value came from: file:line, default, suite, or the option.",

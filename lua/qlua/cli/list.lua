@@ -48,8 +48,11 @@ local function entries_of(kind, wanted_tag)
   return out
 end
 
+local ORIGIN_ZH = { embedded = "内置", installed = "已安装", ["source tree"] = "源码目录", ["suite folder"] = "套件目录" }
+
 local function origin_text(entry)
-  return entry.origin and ("(%s)"):format(entry.origin) or ""
+  if say.language() == "zh" then return ("（%s）"):format(ORIGIN_ZH[entry.origin] or entry.origin) end
+  return ("(%s)"):format(entry.origin)
 end
 
 local function print_kind(title, entries)

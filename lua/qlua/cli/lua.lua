@@ -36,8 +36,10 @@ return {
   summary = { en = "run a Lua script with all bindings", zh = "运行 Lua 脚本，可使用全部接口" },
   usage = "qlua lua FILE|- [ARGS]",
   positional = {
-    { name = "FILE", required = true, summary = { en = "a Lua file, or - for standard input", zh = "Lua 文件；- 表示标准输入" } },
-    { name = "ARGS", rest = true, summary = { en = "arguments for the script: its `arg` and `...`", zh = "传给脚本的参数，即脚本中的 arg 与 ..." } },
+    { name = "FILE", required = true,
+      summary = { en = "a Lua file, or - for standard input", zh = "Lua 文件；- 表示标准输入" } },
+    { name = "ARGS", rest = true,
+      summary = { en = "arguments for the script: its `arg` and `...`", zh = "传给脚本的参数，即脚本中的 arg 与 ..." } },
   },
   details = { en = "An integer that the script returns becomes the exit code.", zh = "脚本返回的整数即为退出码。" },
   run = function(_, given)
@@ -46,6 +48,7 @@ return {
     if not source then return nil, { kind = "io", text = chunk_name } end
     local chunk, message = load(source, chunk_name, "t")
     if not chunk then return nil, { kind = "script", text = message } end
+    _G.coroutine = require("qlua.coroutines").library()
     _G.arg = table.move(given, 2, #given, 1, { [0] = path })
     if path ~= "-" then search_beside(path) end
     local is_done, result = xpcall(chunk, script_error, table.unpack(_G.arg))

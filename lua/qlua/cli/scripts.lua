@@ -24,15 +24,19 @@ function scripts.load(kind, word)
   return registry.load(kind, path or word)
 end
 
---- The folders to look for data in: `--data`, else for a script given by path its own folder, then the usual ones.
+--- The folders to look for data in: `--data`; else for a script given by path its own folder, the usual ones, and the
+-- sample sets that come with the program.
 -- @tparam ?string given `--data DIR`
 -- @tparam string word the script as it was named
 -- @treturn {string,...} for `qlua.tasks`
 function scripts.data_dirs(given, word)
   local dirs = require("qlua.tasks").data_dirs(given)
-  local path = not given and scripts.path_of(word)
-  if path then return { path:match("^(.*)/"), table.unpack(dirs) } end
-  return dirs
+  if given then return dirs end
+  local path, all = scripts.path_of(word), {}
+  if path then all[1] = path:match("^(.*)/") end
+  table.move(dirs, 1, #dirs, #all + 1, all)
+  for _, home in ipairs(require("qlua.config_find").homes()) do all[#all + 1] = home .. "/data/sample" end
+  return all
 end
 
 return scripts

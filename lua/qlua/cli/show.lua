@@ -27,7 +27,7 @@ local function reply_text(given)
   return require("qlua.core.file").read(path)
 end
 
-local function load_scorers(script, mode, wanted)
+local function load_scorers(script, wanted)
   local registry = require "qlua.registry"
   local list = {}
   for i, name in ipairs(wanted or script.scorers) do
@@ -35,8 +35,11 @@ local function load_scorers(script, mode, wanted)
     if not scorer then return nil, err end
     list[i] = scorer
   end
-  -- a scorer that was asked for by name is shown whatever the mode
-  return wanted and list or require("qlua.evaluate").for_mode(list, mode)
+  -- a reply is text, whatever the mode; a scorer that was asked for by name is shown in any case
+  local fitting = wanted and list or require("qlua.evaluate").for_mode(list, "generate")
+  if #fitting > 0 then return fitting end
+  return nil, { kind = "usage", text = ("qlua show: --reply: none of the scorers of '%s' (%s) judges text"):format(
+    script.name, table.concat(script.scorers, ", ")), hint = "name one with --scorer; 'qlua list scorers' shows all" }
 end
 
 -- The prompt, or for a dataset of several turns none.
@@ -56,7 +59,8 @@ local function describe(task, index, scorers, reply)
   local about = {
     dataset = task.name, id = sample.id, index = sample.index, split = sample.split, count = task:size(),
     place = task:place(index), mode = task.mode, shots = task.plan.n, group = sample.group,
-    scorers = task.script.scorers, input = sample.input, target = sample.target, choices = sample.choices, row_sha256 = sample.row_sha256,
+    scorers = task.script.scorers,
+    input = sample.input, target = sample.target, choices = sample.choices, row_sha256 = sample.row_sha256,
   }
   if prompt then
     about.prompt = prompt
@@ -145,6 +149,9 @@ local function open_task(opts, word)
 end
 
 local function print_digest(task, opts)
+  if task.script.converse and not task.script.prompt then
+    return nil, { kind = "usage", text = ("qlua show: --digest: dataset '%s' %s"):format(task.name, TEXT.converse.en) }
+  end
   local digest, err = task:digest()
   if not digest then return nil, err end
   if opts.json then say.json { dataset = task.name, count = task:size(), digest = digest }
@@ -155,7 +162,9 @@ end
 local function run(opts, given)
   local task, err = open_task(opts, given[1])
   if not task then return nil, err end
-  for _, note in ipairs(task.notes) do io.stderr:write(say.pick(note), "\n") end
+  for _, note in ipairs(task.notes) do
+    if note.kind ~= "sha256" then io.stderr:write("note: ", say.pick(note), "\n") end
+  end
   if opts.digest then return print_digest(task, opts) end
   local index = opts.sample or 0
   if index >= task:size() then
@@ -166,7 +175,7 @@ local function run(opts, given)
   if opts.reply then
     reply, err = reply_text(opts.reply)
     if not reply then return nil, err end
-    scorers, err = load_scorers(task.script, task.mode, opts.scorer)
+    scorers, err = load_scorers(task.script, opts.scorer)
     if not scorers then return nil, err end
   end
   local about
@@ -180,16 +189,19 @@ return {
   name = "show",
   summary = { en = "show a dataset's prompt, its hash, and what scorers say", zh = "查看数据集的提示词、哈希值与评分器的判断" },
   usage = "qlua show DATASET [--sample N] [--reply TEXT] [options]",
-  positional = { { name = "DATASET", required = true, summary = { en = "a dataset, by name or path", zh = "数据集的名称或脚本路径" } } },
+  positional = { { name = "DATASET", required = true,
+    summary = { en = "a dataset, by name or path", zh = "数据集的名称或脚本路径" } } },
   options = {
-    { long = "sample", arg = "N", type = "integer", min = 0, summary = { en = "which sample, from 0", zh = "样本序号，从 0 开始" } },
+    { long = "sample", arg = "N", type = "integer", min = 0,
+      summary = { en = "which sample, from 0", zh = "样本序号，从 0 开始" } },
     { long = "reply", arg = "TEXT|@FILE",
       summary = { en = "judge this reply; @- reads standard input", zh = "判断这条回复；@- 表示读标准输入" } },
     { long = "scorer", arg = "NAME", repeated = true,
       summary = { en = "this scorer instead of the dataset's", zh = "改用该评分器" } },
     { long = "mode", arg = "MODE", allowed = { "generate", "loglikelihood", "letter" },
       summary = { en = "way to ask: generate, loglikelihood or letter", zh = "提问方式：generate、loglikelihood 或 letter" } },
-    { long = "shots", arg = "N", type = "integer", min = 0, summary = { en = "number of worked examples", zh = "示例数" } },
+    { long = "shots", arg = "N", type = "integer", min = 0,
+      summary = { en = "number of worked examples", zh = "示例数" } },
     { long = "form", arg = "FORM", allowed = { "text", "turns" },
       summary = { en = "examples in one text, or as turns of a chat", zh = "示例写成一段文本（text）或多轮对话（turns）" } },
     { long = "split", arg = "SPLIT", summary = { en = "another split than the evaluated one", zh = "改用其他数据划分" } },

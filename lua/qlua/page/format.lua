@@ -4,6 +4,8 @@
 -- Every function takes nil for "not known" and gives `format.MISSING` for it: a missing number must never
 -- look like a zero. Digits are ASCII, the minus is ASCII (a figure can be searched for and copied), thousands
 -- are set apart by commas.
+local json = require "qlua.core.json"
+
 local format = {}
 
 format.MISSING = "–"
@@ -48,11 +50,19 @@ function format.signed(x, decimals)
   return "+" .. text
 end
 
---- Seconds in the unit that leaves three significant digits: `0.84 ms`, `312 ms`, `1.24 s`, `85.0 s`.
+--- -0.3, { -1.34, 0.71 } → `-0.30 [-1.34, +0.71]`
+function format.signed_interval(x, bounds, decimals)
+  if not x or not bounds then return format.signed(x, decimals) end
+  return ("%s [%s, %s]"):format(format.signed(x, decimals), format.signed(bounds[1], decimals),
+    format.signed(bounds[2], decimals))
+end
+
+--- Seconds in the unit that leaves three significant digits: `7.20 µs`, `0.84 ms`, `312 ms`, `1.24 s`, `85.0 s`.
 function format.seconds(s)
   if not s then return format.MISSING end
   local value, unit = s, "s"
   if s < 0.9995 then value, unit = s * 1000, "ms" end
+  if s > 0 and s < 0.0000995 then value, unit = s * 1e6, "µs" end
   local decimals = value < 9.995 and 2 or value < 99.95 and 1 or 0
   return format.decimal(value, decimals) .. " " .. unit
 end
@@ -84,6 +94,37 @@ end
 function format.digest(hex)
   if not hex then return format.MISSING end
   return hex:sub(1, 12)
+end
+
+--- The keys of a table, sorted; of nil, none.
+function format.keys(map)
+  local keys = {}
+  for key in pairs(map or {}) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
+--- A table of settings on one line: `max_tokens=512, temperature=0`; empty tables are left out.
+function format.assignments(map)
+  local parts = {}
+  for _, key in ipairs(format.keys(map)) do
+    local value = map[key]
+    if type(value) ~= "table" then
+      parts[#parts + 1] = ("%s=%s"):format(key, tostring(value))
+    elseif next(value) ~= nil then
+      parts[#parts + 1] = ("%s=%s"):format(key, json.encode(value))
+    end
+  end
+  return table.concat(parts, ", ")
+end
+
+--- Words as a command line of a POSIX shell.
+function format.shell(words)
+  local quoted = {}
+  for i, word in ipairs(words) do
+    quoted[i] = word:find("^[%w%._/:=@%%+,%-]+$") and word or "'" .. word:gsub("'", "'\\''") .. "'"
+  end
+  return table.concat(quoted, " ")
 end
 
 return format

@@ -20,7 +20,7 @@ function markdown.escape(_, s)
   s = s:gsub("%f[_]_+%f[^_]", function(run) return (run:gsub("_", "\\_")) end)
   s = s:gsub("(%w)\\_(%w)", "%1_%2"):gsub("(%w)\\_(%w)", "%1_%2")
   -- Brackets around figures cannot become a link while no parenthesis or colon follows.
-  return (s:gsub("\\(%[[%d., -]+)\\(%])%f[%z%s]", "%1%2"))
+  return (s:gsub("\\(%[[%d., +-]+)\\(%])%f[%z%s]", "%1%2"))
 end
 
 --- Data as a code span. In a table a bar has to be escaped even there.

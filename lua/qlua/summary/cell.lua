@@ -11,9 +11,9 @@ cell.__index = cell
 
 function cell.new()
   return setmetatable({
-    num_total = 0, tries = 0, retried = 0, cut = 0, cut_correct = 0, judged_score = 0, is_graded = false,
+    num_total = 0, retries = 0, retried = 0, cut = 0, cut_correct = 0, judged_score = 0, is_graded = false,
     counts = {}, sources = {}, scorers = {}, groups = {},
-    latency = {}, ttft = {}, tpot = {}, pause = {}, completion = {}, prompt = {}, starts = {}, ends = {},
+    latency = {}, ttft = {}, tpot = {}, pause = {}, completion = {}, prompt = {}, starts = {}, ends = {}, sessions = {},
     outcome = {}, text = {}, value = {}, prompt_tokens = {}, prompt_sha256 = {},
   }, cell)
 end
@@ -27,6 +27,7 @@ local function add_timing(self, row)
   if row.start_ns and row.end_ns then
     push(self.starts, row.start_ns)
     push(self.ends, row.end_ns)
+    push(self.sessions, row.session or 0)
   end
   if row.latency_ns then push(self.latency, row.latency_ns / 1e9) end
   if row.ttft_ns then
@@ -48,7 +49,8 @@ local function add_scorers(self, row, headline_right)
   for name, judged in pairs(row.scores or {}) do
     local one = self.scorers[name]
     if not one then
-      one = { num_correct = 0, num_invalid = 0, num_answered = 0, only_right_here = 0, only_right_in_headline = 0 }
+      one = { num_correct = 0, num_invalid = 0, num_answered = 0, only_right_here = 0, only_right_in_headline = 0,
+        metrics = {} }
       self.scorers[name] = one
     end
     local class = outcomes.class(judged.outcome)
@@ -57,6 +59,7 @@ local function add_scorers(self, row, headline_right)
       local right = class == "correct"
       if right then one.num_correct = one.num_correct + 1 end
       if class == "invalid" then one.num_invalid = one.num_invalid + 1 end
+      for metric, value in pairs(judged.metrics or {}) do one.metrics[metric] = (one.metrics[metric] or 0) + value end
       if right and not headline_right then one.only_right_here = one.only_right_here + 1 end
       if headline_right and not right then one.only_right_in_headline = one.only_right_in_headline + 1 end
     end
@@ -88,8 +91,10 @@ function cell:add(row, slot, has_text)
   count(self.counts, row.outcome)
   count(self.counts, class .. "_class")
   self.outcome[slot] = row.outcome
-  self.tries = self.tries + (row.tries or 1)
-  if (row.tries or 1) > 1 then self.retried = self.retried + 1 end
+  -- A question may take several requests (`turns`: one for each choice or turn); only what came on top is a retry.
+  local again = math.max(0, (row.tries or 1) - (row.turns or 1))
+  self.retries = self.retries + again
+  if again > 0 then self.retried = self.retried + 1 end
   add_group(self, row, class)
   add_scorers(self, row, class == "correct")
   if class == "error" then return end

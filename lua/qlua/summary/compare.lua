@@ -6,6 +6,7 @@
 -- tenth question differently is not the same model. What the difference allows one to conclude is not decided here.
 local measure = require "qlua.summary.measure"
 local outcomes = require "qlua.outcomes"
+local stats = require "qlua.core.stats"
 
 local KIND = { -- baseline right?, variant right?
   [true] = { [true] = "both_correct", [false] = "correct_to_wrong" },
@@ -46,18 +47,27 @@ local function tally(baseline, variant, num_slots)
   return t
 end
 
+-- 95 % limits of the paired difference: Tango's score interval (Stat Med 1998, 17:891), in percentage points. Only
+-- where every question was asked once: answers to one question are not independent.
+local function difference_interval(t)
+  local paired = stats.paired({ both_right = t.both_correct, base_only = t.correct_to_wrong,
+    variant_only = t.wrong_to_correct, both_wrong = t.both_wrong }, 0.95)
+  return { 100 * paired.tango.lo, 100 * paired.tango.hi }
+end
+
 --- Compare two cells of one dataset.
 -- @tparam table baseline, variant cells (`qlua.summary.cell`)
 -- @tparam integer num_slots questions times repeats of the dataset
 -- @tparam integer repeats answers per question
--- @treturn table counts of the paired table; `difference_pt` in percentage points, `flip_rate` with its interval,
--- `identical_share` of reply texts
+-- @treturn table counts of the paired table; `difference_pt` in percentage points with `difference_interval_pt` (absent with
+-- repeats), `flip_rate` with its interval, `identical_share` of reply texts
 return function(baseline, variant, num_slots, repeats)
   local t = tally(baseline, variant, num_slots)
   t.flips = t.correct_to_wrong + t.wrong_to_correct
   if t.pairs > 0 then
     t.difference_pt = 100 * (t.wrong_to_correct - t.correct_to_wrong) / t.pairs
     t.flip_rate, t.flip_rate_interval = measure.share(t.flips, t.pairs, repeats)
+    t.difference_interval_pt = repeats == 1 and difference_interval(t) or nil
   end
   if t.texts_compared > 0 then t.identical_share = t.texts_identical / t.texts_compared end
   return t

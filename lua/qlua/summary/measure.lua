@@ -4,9 +4,6 @@ local stats = require "qlua.core.stats"
 
 local measure = {}
 
---- A pause in which nothing was in flight for this long is no part of the window: the run was stopped and resumed.
-measure.PAUSE_NS = 30 * 1000000000
-
 --- Fewer values than this have no 99th percentile worth printing.
 measure.MIN_P99 = 100
 
@@ -28,32 +25,27 @@ function measure.distribution(list)
   }
 end
 
---- The time during which a dataset was being asked: first start to last end, without long pauses.
--- Never the sum of latencies, which counts concurrent requests many times over.
+--- The time during which a dataset was being asked: first start to last end, summed over the run's sessions (a run
+-- that was stopped and resumed has several; the time in between is nobody's). Never the sum of latencies, which
+-- counts concurrent requests many times over.
 -- @tparam {integer,…} starts_ns
 -- @tparam {integer,…} ends_ns
+-- @tparam {integer,…} sessions which session each belongs to
 -- @treturn number|nil seconds
--- @treturn integer how many stretches (1 for a run that was never interrupted)
-function measure.window(starts_ns, ends_ns)
-  local order = {}
-  for i = 1, #starts_ns do order[i] = i end
-  if #order == 0 then return nil, 0 end
-  table.sort(order, function(a, b)
-    if starts_ns[a] ~= starts_ns[b] then return starts_ns[a] < starts_ns[b] end
-    return a < b
-  end)
-  local total, stretches = 0, 1
-  local from, to = starts_ns[order[1]], ends_ns[order[1]]
-  for _, i in ipairs(order) do
-    if starts_ns[i] - to > measure.PAUSE_NS then
-      total, stretches = total + (to - from), stretches + 1
-      from, to = starts_ns[i], ends_ns[i]
-    elseif ends_ns[i] > to then
-      to = ends_ns[i]
+-- @treturn integer how many sessions
+function measure.window(starts_ns, ends_ns, sessions)
+  local from, to, order = {}, {}, {}
+  for i, start_ns in ipairs(starts_ns) do
+    local session = sessions[i]
+    if not from[session] then
+      order[#order + 1] = session
+      from[session], to[session] = start_ns, ends_ns[i]
     end
+    from[session], to[session] = math.min(from[session], start_ns), math.max(to[session], ends_ns[i])
   end
-  local seconds = (total + (to - from)) / 1e9
-  return seconds > 0 and seconds or nil, stretches
+  local total = 0
+  for _, session in ipairs(order) do total = total + (to[session] - from[session]) end
+  return total > 0 and total / 1e9 or nil, #order
 end
 
 --- An accuracy with its 95 % Wilson interval (Wilson 1927, JASA 22:209-212).

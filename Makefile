@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+# Thin on purpose: the targets are the manual.
+
+demo:            ; tools/demo
+check:           ; tools/check
+setup:           ; tools/setup --tests
+build:           ; cmake --preset release && cmake --build --preset release
+lint:            ; tools/lint
+doors:           ; tools/doors
+asan:            ; tools/sanitize asan
+tsan:            ; tools/sanitize tsan
+fuzz:            ; tools/fuzz $(T)
+bench:           ; bench/run
+install: build   ; cmake --install build/release --prefix $(or $(PREFIX),/usr/local)
+golden:          ; build/debug/qlua lua tools/golden.lua
+
+.PHONY: demo check setup build lint doors asan tsan fuzz bench install golden

@@ -1,0 +1,86 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Dry run: prints a plan: who is started with which words, what is asked, how it is judged. Starts and writes nothing.
+
+local say = require "qlua.cli.say"
+
+local dry_run = {}
+
+local function quote(word)
+  word = tostring(word)
+  if word:find "^[%w%._/:=@%%+,%-]+$" then return word end
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+local function command_line(argv)
+  local words = {}
+  for i, word in ipairs(argv) do words[i] = quote(word) end
+  return table.concat(words, " ")
+end
+
+local function sorted(map)
+  local keys = {}
+  for key in pairs(map or {}) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
+local function print_variant(one)
+  local variant = one.variant
+  say.line(("%s (%s)"):format(one.name, say.pick(variant.description)))
+  say.line("  engine      ", one.dialect.name, one.dialect.simulated and say.pick { en = "  (answers are simulated)", zh = "（答案为模拟）" } or "")
+  say.line("  model       ", variant.model)
+  if one.launch then
+    say.line("  command     ", command_line(one.launch.argv))
+    local env = one.launch.env or {}
+    for name, value in pairs(variant.server.env or {}) do env[name] = value end
+    for _, name in ipairs(sorted(env)) do
+      local value = env[name]
+      say.line("  environment ", name, value == false and " (removed)" or "=" .. quote(value))
+    end
+  else
+    say.line("  address     ", variant.server.base_url or variant.server.unix_socket)
+  end
+  if variant.server.api_key_env then say.line("  API key     $", variant.server.api_key_env) end
+  local sampling = {}
+  for _, name in ipairs(sorted(variant.generation)) do
+    local value = variant.generation[name]
+    if type(value) ~= "table" then sampling[#sampling + 1] = ("%s=%s"):format(name, value) end
+  end
+  say.line("  sampling    ", table.concat(sampling, " "))
+end
+
+local requests_per_question = {
+  generate = function() return 1 end,
+  letter = function() return 1 end,
+  loglikelihood = function(task)
+    local prompt = task:prompt(0)
+    return prompt and #prompt.continuations or 1
+  end,
+}
+
+local function print_dataset(one, variant_count)
+  local names = {}
+  for i, scorer in ipairs(one.scorers) do names[i] = scorer.name end
+  local count, each = one.task:size(), requests_per_question[one.mode](one.task)
+  say.line(("%s: %d questions, mode %s, %d-shot, endpoint %s, scorers %s"):format(one.name, count, one.mode, one.task.plan.n,
+    one.endpoint or "completions", table.concat(names, ", ")))
+  for _, used in ipairs(one.task.files) do
+    if #one.task.files <= 4 then say.line(("  %s  sha256 %s…  %d rows"):format(used.path, used.sha256:sub(1, 12), used.rows)) end
+  end
+  if #one.task.files > 4 then say.line(("  %d files"):format(#one.task.files)) end
+  return count * each * variant_count
+end
+
+--- Print a plan.
+-- @tparam table made
+function dry_run.print(made)
+  local benchmark = made.config.benchmark
+  for _, one in ipairs(made.variants) do print_variant(one) end
+  local requests = 0
+  for _, one in ipairs(made.datasets) do requests = requests + print_dataset(one, #made.variants) end
+  say.line(say.pick { en = "in all", zh = "合计" }, (": %d requests, at most %d in flight, %d warm-up requests per variant"):format(
+    requests, benchmark.concurrency, benchmark.num_warmup_iterations))
+  if made.simulated then say.line(say.pick { en = "SIMULATED: no model is asked", zh = "模拟：不会调用任何真实模型" }) end
+end
+
+return dry_run

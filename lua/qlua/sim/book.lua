@@ -1,0 +1,200 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Book: every question of the plan's datasets, found again by the exact prompt that asks it.
+--
+-- The prompts come from the same code as the runner's, so a prompt that the book does not know is a difference
+-- between what was planned and what was asked, and is answered with generic text. Keys are SHA-256: of the text; for
+-- scoring, of the text with each continuation; for a conversation, of its canonical JSON. What will be answered is
+-- fixed while the book is built, and written to the ledger before the first request.
+
+local chance = require "qlua.sim.chance"
+local file = require "qlua.core.file"
+local hash = require "qlua.core.hash"
+local json = require "qlua.core.json"
+local replies = require "qlua.sim.replies"
+local scores = require "qlua.sim.scores"
+local tokens = require "qlua.sim.tokens"
+local truth = require "qlua.sim.truth"
+
+local book = {}
+book.__index = book
+
+local CONTINUATIONS_AT_MOST = 64 -- a key's number is question × this + continuation
+local LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+local function letter(index) return LETTERS:sub(index, index) end
+
+local function index_of_target(sample)
+  local target = math.tointeger(tonumber(sample.target))
+  if target and sample.choices and target < #sample.choices then return target + 1 end
+  return type(sample.target) == "string" and LETTERS:find(sample.target, 1, true) or nil
+end
+
+local function plan_choice(self, entry, question, sample, prompt)
+  local right = index_of_target(sample)
+  question.outcome = truth.outcome(self.plan, entry.dataset, question.id, entry.accuracy, false)
+  local count = #prompt.continuations
+  question.choice = question.outcome == "correct" and right
+    or truth.wrong_choice(self.plan, entry.dataset, question.id, count, right)
+  question.value, question.form = letter(question.choice), { name = entry.mode }
+end
+
+local function kind_of(sample)
+  if sample.choices then return "letter" end
+  local plain = tostring(sample.target):gsub("[,$%s]", "")
+  return tonumber(plain) and not plain:find "[xX]" and "number" or "text"
+end
+
+local function plan_text(self, entry, question, sample, prompt)
+  local plan, kind = self.plan, kind_of(sample)
+  question.outcome = truth.outcome(plan, entry.dataset, question.id, entry.accuracy, true)
+  if question.outcome ~= "correct" and question.outcome ~= "wrong" then return end
+  local shared = plan.seed .. "\31" .. question.id
+  local right = kind == "letter" and letter(index_of_target(sample)) or tostring(sample.target)
+  local value = right
+  if kind == "number" then value = value:gsub("[,$%s]", "") end
+  if question.outcome == "wrong" then
+    if kind == "letter" then
+      value = letter(truth.wrong_choice(plan, entry.dataset, question.id, #sample.choices, index_of_target(sample)))
+    else
+      value = kind == "number" and replies.wrong_number(shared, right) or "none of these"
+    end
+  end
+  question.value = value
+  question.form = replies.form(shared .. "\31" .. plan.variant, kind, sample.input, value, prompt.stop,
+    kind == "number" and plan.formats or nil)
+end
+
+--- What a conversation is found by: its only message's text, or its canonical JSON.
+-- So a prompt that is plain text is found whether it is asked as a completion or as a user's message.
+-- @tparam {{role=string,content=string},...} messages
+-- @treturn string
+function book.conversation_key(messages)
+  if #messages == 1 and messages[1].role == "user" then return messages[1].content end
+  return json.encode(json.array(messages))
+end
+
+local function index(self, text, number)
+  local key = hash.sha256_raw(text)
+  self.numbers[key] = self.numbers[key] or number -- of two equal prompts the first counts
+end
+
+local function add_question(self, entry, at)
+  local sample, prompt = entry.task:sample(at), entry.task:prompt(at)
+  if not prompt then return end -- a row that is malformed: the runner says so, and asks nothing
+  local question = { entry = entry, at = at, id = sample.id }
+  local number = #self.questions + 1
+  self.questions[number] = question
+  local text = prompt.text or book.conversation_key(prompt.messages)
+  index(self, text, number * CONTINUATIONS_AT_MOST)
+  if entry.mode == "generate" then
+    plan_text(self, entry, question, sample, prompt)
+  else
+    plan_choice(self, entry, question, sample, prompt)
+    for i, continuation in ipairs(prompt.continuations) do
+      index(self, text .. continuation, number * CONTINUATIONS_AT_MOST + i)
+    end
+  end
+  self.ledger[#self.ledger + 1] = json.encode { dataset = entry.dataset, id = question.id, mode = entry.mode,
+    outcome = question.outcome, format = question.form and question.form.name, value = question.value }
+end
+
+--- Build the book.
+-- @tparam table plan a checked plan
+-- @tparam function open_task as `qlua.tasks`.open: `{dataset, data_dir, mode, shots, limit, args, endpoint}` → task
+-- @treturn[1] table book
+-- @treturn[2] nil
+-- @treturn[2] table error
+function book.build(plan, open_task)
+  local self = setmetatable({ plan = plan, questions = {}, numbers = {}, ledger = {}, recent = {}, recent_count = 0 }, book)
+  local accuracies = {}
+  for _, entry in ipairs(plan.datasets) do
+    local task, err = open_task(entry)
+    if not task then return nil, err end
+    local name = task.name or entry.dataset -- a dataset may be named by the path of its script
+    local accuracy = plan.accuracy[name] or plan.accuracy.default or truth.ACCURACY
+    accuracies[name] = accuracy
+    local kept = { task = task, dataset = name, mode = task.mode or entry.mode or "generate", accuracy = accuracy }
+    if not (task.script and task.script.converse) then -- what several turns will be is not known beforehand
+      for at = 0, task:size() - 1 do add_question(self, kept, at) end
+    end
+  end
+  table.insert(self.ledger, 1, json.encode { simulated = true, seed = plan.seed, variant = plan.variant,
+    served_model = plan.served_model, accuracies = accuracies, questions = #self.questions })
+  return self
+end
+
+--- Write the ledger; later lines are appended by `note`.
+-- @tparam string path
+-- @return true, or nil and the error
+function book:write_ledger(path)
+  self.ledger_path = path
+  local done, err = file.write(path, table.concat(self.ledger, "\n") .. "\n")
+  self.ledger = nil
+  return done, err
+end
+
+--- Append one line to the ledger, if there is one.
+-- @tparam table record
+function book:note(record)
+  if self.ledger_path then file.append(self.ledger_path, json.encode(record) .. "\n") end
+end
+
+--- What a text or conversation is.
+-- @tparam string text the prompt's text, or a conversation's canonical JSON
+-- @treturn ?table question
+-- @treturn ?integer which continuation the text ends with, nil for none
+function book:find(text)
+  if text ~= self.last_text then -- one request asks several times
+    self.last_text, self.last_number = text, self.numbers[hash.sha256_raw(text)]
+  end
+  local number = self.last_number
+  if not number then return nil end
+  local continuation = number % CONTINUATIONS_AT_MOST
+  return self.questions[number // CONTINUATIONS_AT_MOST], continuation > 0 and continuation or nil
+end
+
+local RECENT_AT_MOST = 2048
+
+--- The planned log-probabilities of a question's choices.
+-- @treturn {{text=string,pieces=table,sum=number,logprobs=table},...}
+-- @treturn table its prompt
+function book:choices(question)
+  local known = self.recent[question]
+  if known then return known, known.prompt end
+  if self.recent_count >= RECENT_AT_MOST then self.recent, self.recent_count = {}, 0 end
+  local prompt = question.entry.task:prompt(question.at)
+  local choices, sizes = {}, {}
+  for i, text in ipairs(prompt.continuations) do
+    local bare = text:gsub("^ ", "")
+    choices[i] = { text = text, pieces = tokens.pieces(text) }
+    sizes[i] = { chars = math.max(1, utf8.len(bare) or #bare), bytes = math.max(1, #bare), tokens = #choices[i].pieces }
+  end
+  local key = self.plan.seed .. "\31" .. question.id .. "\31" .. self.plan.variant
+  local sums = scores.choice_sums(key, sizes, question.choice)
+  for i, choice in ipairs(choices) do
+    choice.sum = sums[i]
+    choice.logprobs = scores.spread(key .. "\31" .. i, sums[i], #choice.pieces)
+  end
+  choices.prompt = prompt
+  self.recent[question], self.recent_count = choices, self.recent_count + 1 -- its other choices come right after it
+  return choices, prompt
+end
+
+--- The text planned for a question of mode generate.
+-- @tparam table question
+-- @tparam {string,...} stops the request's
+-- @tparam integer max_tokens the request's
+-- @treturn string text
+-- @treturn string finish
+function book:text(question, stops, max_tokens)
+  local sample = question.entry.task:sample(question.at)
+  return replies.text { key = self.plan.seed .. "\31" .. question.id, question = sample.input, outcome = question.outcome,
+    value = question.value, form = question.form, stops = stops, max_tokens = max_tokens }
+end
+
+--- A draw for things that may differ between attempts.
+function book:unit(...)
+  return chance.unit(self.plan.seed, self.plan.variant, ...)
+end
+
+return book

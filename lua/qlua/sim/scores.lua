@@ -1,0 +1,142 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Scores: the simulated model's log-probabilities.
+--
+-- Text that is in no dataset is scored by a unigram model: a few dozen common pieces share most of the mass, all
+-- others are rare. It does not look at the context, so scoring a text at once and token by token agree. What follows
+-- a dataset's question is planned instead: the choice that shall win has the highest sum, and the highest sum per
+-- character, per byte and per token, by a margin that rounding to six digits cannot close.
+
+local chance = require "qlua.sim.chance"
+
+local scores = {}
+
+-- Common pieces, the likeliest first.
+local COMMON = { " the", ",", " of", ".", " and", " to", " A", " B", " C", " D", " in", " is", " a", "\n", " that", " E",
+  "A", "B", "C", "D", "E", " was", " it", " for", " on", " with", " Yes", " No", " F", " G", " H", " I", " J", "The", " 1",
+  "1", " 2", "2", "0", " Paris", ":", " as" }
+
+local common_rank, common_logprob = {}, {}
+do
+  local total = 0
+  for rank = 1, #COMMON do total = total + 1 / (rank + 1) end
+  for rank, piece in ipairs(COMMON) do
+    common_rank[piece] = rank
+    common_logprob[rank] = math.log(0.9 / (rank + 1) / total)
+  end
+end
+
+local rare = {}
+
+--- Log-probability and rank of a piece wherever nothing is planned.
+-- @treturn number natural logarithm
+-- @treturn integer rank, from 1
+function scores.unigram(piece)
+  local rank = common_rank[piece]
+  if rank then return common_logprob[rank], rank end
+  local u = rare[piece]
+  if not u then
+    u = chance.unit("unigram", piece)
+    rare[piece] = u
+  end
+  return -5.5 - 7 * u, #COMMON + 1 + math.floor(u * 20000)
+end
+
+--- The likeliest pieces at a place where a piece has a given log-probability, with that piece in any case.
+-- The other pieces share what mass it leaves, so the list is a piece of one distribution.
+-- @tparam string piece
+-- @tparam number logprob of it; nil: the unigram model's
+-- @tparam integer k how many, besides the piece itself if it is not among them
+-- @treturn {{piece=string,logprob=number,rank=integer},...} likeliest first
+function scores.top(piece, logprob, k)
+  local rest = logprob and math.log(math.max(1 - math.exp(logprob), 1e-9)) or 0
+  local own_rank
+  if not logprob then logprob, own_rank = scores.unigram(piece) end
+  local list, placed = {}, false
+  for rank = 1, #COMMON do
+    if #list >= k then break end
+    local other = common_logprob[rank] + rest
+    if not placed and logprob >= other then
+      list[#list + 1] = { piece = piece, logprob = logprob, rank = #list + 1 }
+      placed = true
+    end
+    if COMMON[rank] ~= piece and #list < k then
+      list[#list + 1] = { piece = COMMON[rank], logprob = other, rank = #list + 1 }
+    end
+  end
+  if not placed then list[#list + 1] = { piece = piece, logprob = logprob, rank = own_rank or #COMMON + 1 } end
+  return list
+end
+
+--- The likeliest pieces where several are planned, as at the place of an answer's letter.
+-- @tparam {[string]=number} planned piece → log-probability
+-- @tparam integer k
+-- @treturn {{piece=string,logprob=number,rank=integer},...} likeliest first
+function scores.top_of(planned, k)
+  local list, mass = {}, 0
+  for piece, logprob in pairs(planned) do
+    list[#list + 1] = { piece = piece, logprob = logprob }
+    mass = mass + math.exp(logprob)
+  end
+  local rest = math.log(math.max(1 - mass, 1e-9))
+  for rank, piece in ipairs(COMMON) do
+    if not planned[piece] then list[#list + 1] = { piece = piece, logprob = common_logprob[rank] + rest } end
+  end
+  table.sort(list, function(a, b)
+    if a.logprob ~= b.logprob then return a.logprob > b.logprob end
+    return a.piece < b.piece
+  end)
+  for i = #list, k + 1, -1 do list[i] = nil end
+  for rank, entry in ipairs(list) do entry.rank = rank end
+  return list
+end
+
+-- One token each and of one length: the labels share the mass of one place.
+local function label_sums(key, count, winner)
+  local best = 0.55 + 0.4 * chance.unit(key, "best")
+  local weights, total = {}, 0
+  for i = 1, count do
+    weights[i] = 0.1 + chance.unit(key, "label", i)
+    if i ~= winner then total = total + weights[i] end
+  end
+  local sums = {}
+  for i = 1, count do
+    sums[i] = math.log(i == winner and best or (1 - best) * 0.9 * weights[i] / total)
+  end
+  return sums
+end
+
+--- Sums of log-probabilities for the choices of a question.
+-- @tparam string key what they depend on
+-- @tparam {{chars=integer,bytes=integer,tokens=integer},...} sizes of the choices without their leading space
+-- @tparam integer winner which shall win, from 1
+-- @treturn {number,...}
+function scores.choice_sums(key, sizes, winner)
+  local best = sizes[winner]
+  local alike = true
+  for _, size in ipairs(sizes) do alike = alike and size.tokens == 1 and size.chars == best.chars and size.bytes == best.bytes end
+  if alike then return label_sums(key, #sizes, winner) end
+  local per_token = 0.25 + 0.6 * chance.unit(key, "per token")
+  local sums, won = {}, -per_token * best.tokens
+  for i, size in ipairs(sizes) do
+    local longer = math.max(1, size.chars / best.chars, size.bytes / best.bytes, size.tokens / best.tokens)
+    sums[i] = i == winner and won or won * longer * (1.06 + 0.9 * chance.unit(key, "margin", i))
+  end
+  return sums
+end
+
+--- A sum laid over the tokens of a choice, unevenly as real ones are; the parts add up to it.
+-- One draw starts a linear congruential sequence (the constants are ANSI C's): a draw per token would be dear.
+-- @treturn {number,...}
+function scores.spread(key, sum, count)
+  local state = math.floor(chance.unit(key, "spread") * 0x7fffffff)
+  local weights, total = {}, 0
+  for i = 1, count do
+    state = (state * 1103515245 + 12345) & 0x7fffffff
+    weights[i] = 0.2 + state / 0x7fffffff
+    total = total + weights[i]
+  end
+  for i = 1, count do weights[i] = sum * weights[i] / total end
+  return weights
+end
+
+return scores

@@ -1,0 +1,110 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Tokens: a small tokenizer of the simulated model's own.
+--
+-- A piece is an optional leading space and then up to 8 letters, one digit, one mark or one non-ASCII character;
+-- or a run of line breaks. So a space always starts a piece, and text joined with a continuation that begins with a
+-- space has a piece boundary there. Ids are a hash of the piece; should two pieces meet, the later one moves on by
+-- one, so within a process text → ids → text is exact. Texts are cut into blocks at empty lines and blocks are
+-- remembered, since few-shot prompts repeat most of their text.
+
+local hash = require "qlua.core.hash"
+
+local tokens = {}
+
+--- Ids are from 0 to this, exclusive.
+tokens.VOCABULARY = 1 << 31
+
+local id_of, piece_of = {}, {}
+
+--- The id of a piece.
+function tokens.id(piece)
+  local id = id_of[piece]
+  if id then return id end
+  id = string.unpack("<I4", hash.sha256_raw("piece\31" .. piece)) & (tokens.VOCABULARY - 1)
+  while piece_of[id] do id = (id + 1) % tokens.VOCABULARY end
+  id_of[piece], piece_of[id] = id, piece
+  return id
+end
+
+--- The text of ids, or nil when one of them has never been seen.
+-- @tparam {integer,...} ids
+-- @treturn ?string
+function tokens.text(ids)
+  local pieces = {}
+  for i, id in ipairs(ids) do
+    local piece = piece_of[id]
+    if not piece then return nil end
+    pieces[i] = piece
+  end
+  return table.concat(pieces)
+end
+
+local LONGEST_WORD = 8
+
+local function piece_end(text, at)
+  local _, stop = text:find("^ ?%a+", at)
+  if stop then return math.min(stop, at + LONGEST_WORD - 1) end
+  _, stop = text:find("^\n+", at)
+  if stop then return math.min(stop, at + LONGEST_WORD - 1) end
+  _, stop = text:find("^ ?[\xC2-\xF4][\x80-\xBF]+", at)
+  if stop then return math.min(stop, at + 4) end
+  _, stop = text:find("^ ?[%d%p]", at)
+  return stop or at
+end
+
+local function cut(block)
+  local pieces, at, n = {}, 1, 0
+  while at <= #block do
+    local stop = piece_end(block, at)
+    n = n + 1
+    pieces[n] = block:sub(at, stop)
+    at = stop + 1
+  end
+  return pieces
+end
+
+local remembered, remembered_count = {}, 0
+local REMEMBER_AT_MOST = 8192
+
+--- The pieces of one block.
+-- @treturn {string,...} shared: do not change
+function tokens.block(block)
+  local pieces = remembered[block]
+  if not pieces then
+    if remembered_count >= REMEMBER_AT_MOST then remembered, remembered_count = {}, 0 end
+    pieces = cut(block)
+    remembered[block], remembered_count = pieces, remembered_count + 1
+  end
+  return pieces
+end
+
+--- Call fn(block) for each block of a text, in order. A block ends after a run of two or more line breaks.
+function tokens.each_block(text, fn)
+  local at = 1
+  while at <= #text do
+    local _, stop = text:find("\n\n+", at)
+    stop = stop or #text
+    fn(text:sub(at, stop))
+    at = stop + 1
+  end
+end
+
+--- How many pieces a text has.
+function tokens.count(text)
+  local count = 0
+  tokens.each_block(text, function(block) count = count + #tokens.block(block) end)
+  return count
+end
+
+--- All pieces of a text.
+-- @treturn {string,...} a list of its own
+function tokens.pieces(text)
+  local all = {}
+  tokens.each_block(text, function(block)
+    local pieces = tokens.block(block)
+    table.move(pieces, 1, #pieces, #all + 1, all)
+  end)
+  return all
+end
+
+return tokens

@@ -1,0 +1,111 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Voice: what the simulated model says to one prompt, as tokens with log-probabilities.
+--
+-- A saying is `{ text, pieces, finish, stop_reason, tops, count }`: pieces make up the text; `tops[i](k)` lists the
+-- likeliest k pieces at place i, with the piece itself; count is what usage calls completion tokens, with the
+-- end-of-text token that a stopped reply has and a cut one has not.
+
+local chance = require "qlua.sim.chance"
+local replies = require "qlua.sim.replies"
+local scores = require "qlua.sim.scores"
+local tokens = require "qlua.sim.tokens"
+
+local voice = {}
+
+-- The earliest stop string in a text: where it begins, and which it is.
+local function find_stop(text, stops)
+  local first, which
+  for _, stop in ipairs(stops) do
+    local at = text:find(stop, 1, true)
+    if at and (not first or at < first) then first, which = at, stop end
+  end
+  return first, which
+end
+
+-- Cut to the request's stop strings and length.
+local function bounded(text, finish, ask)
+  local saying = { finish = finish }
+  local at, stop = find_stop(text, ask.stops)
+  if at then
+    text = text:sub(1, at - 1 + (ask.include_stop and #stop or 0))
+    saying.finish, saying.stop_reason = "stop", stop
+  end
+  saying.pieces = tokens.pieces(text)
+  if #saying.pieces >= ask.max_tokens then
+    for i = #saying.pieces, ask.max_tokens + 1, -1 do saying.pieces[i] = nil end
+    text = table.concat(saying.pieces)
+    saying.finish, saying.stop_reason = "length", nil
+  end
+  saying.text = text
+  saying.count = #saying.pieces + (saying.finish == "stop" and 1 or 0)
+  return saying
+end
+
+local function with_tops(saying, logprob_at)
+  saying.tops = {}
+  for i, piece in ipairs(saying.pieces) do
+    saying.tops[i] = function(k) return scores.top(piece, logprob_at(i), k) end
+  end
+  return saying
+end
+
+local function label_of(choice, ask)
+  return ask.is_chat and (choice.text:gsub("^ ", "")) or choice.text
+end
+
+-- The place of an answer's letter: the labels are planned, the best one is said.
+local function say_letter(book, question, ask)
+  local planned, best = {}, nil
+  for i, choice in ipairs((book:choices(question))) do
+    local label = label_of(choice, ask)
+    local piece = tokens.pieces(label)[1] or label
+    planned[piece] = math.max(planned[piece] or -math.huge, choice.sum)
+    if i == question.choice then best = label end
+  end
+  local saying = with_tops(bounded(best, "stop", ask), function() return -0.01 end)
+  saying.tops[1] = function(k) return scores.top_of(planned, k) end
+  return saying
+end
+
+local function say_generic(prompt, ask)
+  local text = (ask.is_chat and "" or " ") .. replies.generic(prompt)
+  if ask.ignore_eos then text = text:rep(ask.max_tokens // tokens.count(text) + 1) end
+  return with_tops(bounded(text, "stop", ask), function() return nil end)
+end
+
+--- What is said to a prompt.
+-- @tparam table book
+-- @tparam string prompt text, or a conversation's canonical JSON
+-- @tparam table ask `max_tokens`, `stops`, `is_chat`, `ignore_eos`, `include_stop`, `wants_logprobs`
+-- @treturn table saying
+-- @treturn ?table the question, when the book knows it
+function voice.say(book, prompt, ask)
+  local question, continuation = book:find(prompt)
+  if not question or continuation then return say_generic(prompt, ask), question end
+  if question.choice then return say_letter(book, question, ask), question end
+  local text, finish = book:text(question, ask.stops, ask.max_tokens)
+  if not ask.is_chat and text ~= "" then text = " " .. text end
+  local key = question.id
+  return with_tops(bounded(text, finish, ask), function(i) return -0.02 - 0.5 * chance.unit("said", key, i) end), question
+end
+
+--- The planned log-probabilities of a known continuation at the end of a prompt.
+-- @tparam table book
+-- @tparam string prompt
+-- @treturn ?string the context before the continuation
+-- @treturn ?{string,...} its pieces
+-- @treturn ?{number,...} their log-probabilities
+function voice.continuation(book, prompt)
+  local question, which = book:find(prompt)
+  if not which then return nil end
+  local choice = book:choices(question)[which]
+  return prompt:sub(1, #prompt - #choice.text), choice.pieces, choice.logprobs
+end
+
+--- How many tokens a prompt has; a known continuation begins a piece of its own.
+function voice.count(book, prompt)
+  local context, pieces = voice.continuation(book, prompt)
+  return tokens.count(context or prompt) + (pieces and #pieces or 0)
+end
+
+return voice
