@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
---- How often the intervals are right: `build/release/qlua lua bench/coverage.lua`; docs/statistics.md holds the figures.
+--- How often the intervals are right: `build/release/qlua lua bench/coverage.lua`; docs/statistics.md has the figures.
 -- What can be counted is counted: proportions and pairs of variants have so few outcomes that each is taken with its
 -- exact probability, and no simulation error remains. The rest is simulated with a fixed seed.
 local stats = require "qlua.core.stats"
@@ -66,7 +66,8 @@ local function errors_of_pairs(n, flips, diff)
   end
   each_table(n, flips, diff, function(b, c, weight)
     local wrong = (n - b - c) // 5 -- Newcombe alone asks how the agreements divide: four fifths of them right
-    local got = stats.paired({ both_right = n - b - c - wrong, base_only = b, variant_only = c, both_wrong = wrong }, LEVEL)
+    local cells = { both_right = n - b - c - wrong, base_only = b, variant_only = c, both_wrong = wrong }
+    local got = stats.paired(cells, LEVEL)
     for _, name in ipairs(METHODS) do
       local range, sums = got[name], found[name]
       sums.above = sums.above + (range.lo > diff and weight or 0)
@@ -81,8 +82,11 @@ local function pairs_of_variants()
   line ""
   line "Paired difference: P(lower limit > truth) / P(upper limit < truth) in %%, nominal 2.5 / 2.5 (exact)"
   line("%6s %6s %6s  " .. ("%15s"):rep(#METHODS), "n", "flips", "diff", table.unpack(METHODS))
-  for _, case in ipairs { { 200, 0.03, -0.01 }, { 200, 0.03, 0 }, { 200, 0.01, 0 }, { 1319, 0.03, -0.01 }, { 1319, 0.03, 0 },
-    { 1319, 0.005, 0 }, { 1319, 0.08, -0.02 }, { 10042, 0.01, -0.005 } } do
+  for _, case in ipairs {
+    { 200, 0.03, -0.01 }, { 200, 0.03, 0 }, { 200, 0.01, 0 },
+    { 1319, 0.03, -0.01 }, { 1319, 0.03, 0 }, { 1319, 0.005, 0 }, { 1319, 0.08, -0.02 },
+    { 10042, 0.01, -0.005 },
+  } do
     local n, flips, diff = table.unpack(case)
     local found, cells = errors_of_pairs(n, flips, diff), {}
     for i, name in ipairs(METHODS) do
@@ -189,7 +193,8 @@ local function normal() return stats.normal_quantile(1 - math.random()) end
 local function replicates()
   local RUNS, TRUTH = 4000, 1.3
   line ""
-  line("Throughput ratio %.1f from R runs of each variant, 1 %% noise: %d times, coverage of a 95 %% interval", TRUTH, RUNS)
+  line("Throughput ratio %.1f from R runs of each variant, 1 %% noise: %d times, coverage of a 95 %% interval", TRUTH,
+    RUNS)
   for _, R in ipairs { 3, 5, 10 } do
     local paired, welch, halves = 0, 0, 0
     for _ = 1, RUNS do

@@ -72,20 +72,19 @@ struct uv_loop_s *ql_loop_uv(struct ql_loop *loop) { return &loop->uv; }
 void ql_loop_run(struct ql_loop *loop) { uv_run(&loop->uv, UV_RUN_DEFAULT); }
 void ql_loop_stop(struct ql_loop *loop) { uv_stop(&loop->uv); }
 
-static void wake_up(void *arg) { (void)arg; }
+static void wake_up(void *arg) { *(bool *)arg = true; }
 
 void ql_loop_turn(struct ql_loop *loop, uint64_t wait_ms) {
   if (wait_ms == 0) {
     uv_run(&loop->uv, UV_RUN_NOWAIT);
     return;
   }
-  struct ql_timer *limit = ql_timer_start(loop, wait_ms, wake_up, NULL);
-  uint64_t until = ql_now_ns() + wait_ms * 1000000u;
+  bool has_fired = false; // by a flag, not by the clock: libuv rounds to whole milliseconds
+  struct ql_timer *limit = ql_timer_start(loop, wait_ms, wake_up, &has_fired);
   uv_run(&loop->uv, UV_RUN_ONCE);
-  if (ql_now_ns() < until)
+  if (!has_fired)
     ql_timer_stop(limit);
-  else
-    uv_run(&loop->uv, UV_RUN_NOWAIT);
+  uv_run(&loop->uv, UV_RUN_NOWAIT);
 }
 
 // ---- timers -------------------------------------------------------------------------------------------

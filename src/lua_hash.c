@@ -6,6 +6,7 @@
 #include "sha256.h"
 #include "task.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <lauxlib.h>
 #include <stdio.h>
@@ -34,14 +35,20 @@ static int hash_sha256_raw(lua_State *L) {
   return 1;
 }
 
+static int push_io_error(lua_State *L, const char *path, int error) {
+  struct ql_err err = {0};
+  char text[128];
+  snprintf(text, sizeof text, "%s", strerror(error));
+  text[0] = (char)tolower((unsigned char)text[0]);
+  ql_fail(&err, QL_E_IO, "%s: %s", path, text);
+  return ql_push_err(L, &err);
+}
+
 static int hash_sha256_file(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
-  struct ql_err err = {0};
   FILE *file = fopen(path, "rbe");
-  if (!file) {
-    ql_fail(&err, QL_E_IO, "%s: %s", path, strerror(errno));
-    return ql_push_err(L, &err);
-  }
+  if (!file)
+    return push_io_error(L, path, errno);
   struct ql_sha256 hash;
   ql_sha256_init(&hash);
   char chunk[1 << 16];
@@ -50,10 +57,8 @@ static int hash_sha256_file(lua_State *L) {
     ql_sha256_feed(&hash, chunk, got);
   int failed = ferror(file) ? errno : 0; // a folder opens, but cannot be read
   fclose(file);
-  if (failed) {
-    ql_fail(&err, QL_E_IO, "%s: %s", path, strerror(failed));
-    return ql_push_err(L, &err);
-  }
+  if (failed)
+    return push_io_error(L, path, failed);
   char hex[QL_SHA256_HEX];
   ql_sha256_end_hex(&hash, hex);
   lua_pushlstring(L, hex, QL_SHA256_HEX - 1);

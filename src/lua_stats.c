@@ -135,14 +135,14 @@ static int in_domain(lua_State *L, double value, const char *wanted) {
 ONE(normal_cdf, "x", "a number")
 ONE(normal_sf, "x", "a number")
 ONE(normal_quantile, "p", "p from 0 to 1")
-TWO(t_cdf, "t", "df", "df above 0")
-TWO(t_sf, "t", "df", "df above 0")
-TWO(t_quantile, "p", "df", "p from 0 to 1 and df above 0")
-THREE(beta_cdf, "x", "a", "b", "a and b above 0")
-THREE(beta_quantile, "p", "a", "b", "p from 0 to 1, a and b above 0")
-THREE(binomial_pmf, "k", "n", "p", "a whole n and p from 0 to 1")
-THREE(binomial_cdf, "k", "n", "p", "a whole n and p from 0 to 1")
-THREE(binomial_sf, "k", "n", "p", "a whole n and p from 0 to 1")
+TWO(t_cdf, "t", "df", "df from 0.01")
+TWO(t_sf, "t", "df", "df from 0.01")
+TWO(t_quantile, "p", "df", "p from 0 to 1 and df from 0.01")
+THREE(beta_cdf, "x", "a", "b", "a and b from 0.001 to 1e10")
+THREE(beta_quantile, "p", "a", "b", "p from 0 to 1, a and b from 0.001 to 1e10")
+THREE(binomial_pmf, "k", "n", "p", "a whole n up to 1e10 and p from 0 to 1")
+THREE(binomial_cdf, "k", "n", "p", "a whole n up to 1e10 and p from 0 to 1")
+THREE(binomial_sf, "k", "n", "p", "a whole n up to 1e10 and p from 0 to 1")
 
 // interval(estimate, se, df, level) → lo, hi; df may be math.huge
 static int interval(lua_State *L) {
@@ -177,7 +177,7 @@ static double cell(lua_State *L, int arg, const char *name) {
   int is_number = 0;
   lua_getfield(L, arg, name);
   double value = lua_tonumberx(L, -1, &is_number);
-  if (!is_number || !(value >= 0) || floor(value) != value)
+  if (!is_number || !(value >= 0 && value <= 1e9) || floor(value) != value)
     luaL_error(L, "bad argument #%d: cells.%s: want a count, got %s", arg, name,
                is_number ? lua_tostring(L, -1) : luaL_typename(L, -1));
   lua_pop(L, 1);

@@ -8,6 +8,8 @@ local is_mark = require("qlua.core.task").is_mark
 
 local raw_resume, raw_yield, raw_create = coroutine.resume, coroutine.yield, coroutine.create
 
+local coroutines = {}
+
 local function pass_on(co, ok, first, ...)
   if ok and is_mark(first) then
     return pass_on(co, raw_resume(co, raw_yield(first)))
@@ -15,7 +17,8 @@ local function pass_on(co, ok, first, ...)
   return ok, first, ...
 end
 
-local function resume(co, ...)
+--- As coroutine.resume.
+function coroutines.resume(co, ...)
   return pass_on(co, raw_resume(co, ...))
 end
 
@@ -24,10 +27,16 @@ local function unwrap(ok, ...)
   return ...
 end
 
-return function()
-  coroutine.resume = resume
-  coroutine.wrap = function(fn)
-    local co = raw_create(fn)
-    return function(...) return unwrap(resume(co, ...)) end
-  end
+--- As coroutine.wrap.
+function coroutines.wrap(fn)
+  local co = raw_create(fn)
+  return function(...) return unwrap(coroutines.resume(co, ...)) end
 end
+
+--- The `coroutine` library for scripts that may wait: put it into their environment.
+-- @treturn table
+function coroutines.library()
+  return setmetatable({ resume = coroutines.resume, wrap = coroutines.wrap }, { __index = coroutine })
+end
+
+return coroutines

@@ -115,13 +115,32 @@ local function watch_progress(client, on_progress)
   return function() is_over = true end
 end
 
+-- The version that a part is of, when the server named it: its rest is asked for only if it is still that one,
+-- or two versions would be joined where no checksum is pinned.
+local function etag_of(part)
+  local tag = file.read(part .. ".etag")
+  return tag and tag:find '^"[^"\r\n]*"$' and tag or nil
+end
+
+local function keep_etag(part, reply)
+  local tag = reply.headers.etag
+  if tag and tag:find '^"' then
+    file.write(part .. ".etag", tag)
+  end
+end
+
 local function ask(item, part, from_byte, on_progress)
   local client = http.open { max_in_flight = 1 }
   local stop = on_progress and watch_progress(client, on_progress) or function() end
+  local tag = from_byte > 0 and etag_of(part)
   local reply = client:send { url = item.url, sink_path = part, resume_from = from_byte, max_redirects = 8,
-    connect_ms = CONNECT_MS, first_byte_ms = IDLE_MS, idle_ms = IDLE_MS }
+    connect_ms = CONNECT_MS, first_byte_ms = IDLE_MS, idle_ms = IDLE_MS, headers = tag and { ["If-Range"] = tag } or nil }
   stop()
   client:close()
+  file.remove(part .. ".etag")
+  if reply.error then
+    keep_etag(part, reply)
+  end
   return reply
 end
 
@@ -164,12 +183,13 @@ end
 
 -- ---- archives -----------------------------------------------------------------------------------------------
 
+-- A link is removed as a link before anything is looked up through it: what it leads to is not ours.
 local function remove_tree(path)
-  local info = file.stat(path)
-  if info and info.kind == "dir" then
-    for _, name in ipairs(file.list(path) or {}) do
-      remove_tree(path .. "/" .. name)
-    end
+  if file.remove(path) then
+    return
+  end
+  for _, name in ipairs(file.list(path) or {}) do
+    remove_tree(path .. "/" .. name)
   end
   file.remove(path)
 end

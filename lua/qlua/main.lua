@@ -65,7 +65,7 @@ local ALIAS = { ["--version"] = "version", ["-V"] = "version", ["--help"] = "hel
 return function(argv)
   local name = argv[1]
   if not name then
-    require("qlua.cli.help").overview(io.stderr)
+    say.on_stderr(require("qlua.cli.help").overview)
     return EXIT.usage
   end
   name = ALIAS[name] or name

@@ -57,7 +57,7 @@ end
 function builders.loglikelihood(body, ask)
   body.prompt = ask.prompt.text .. ask.continuation
   body.max_tokens, body.temperature = 1, 0
-  body.echo, body.logprobs = true, 1
+  body.echo, body.logprobs = true, ask.echo_logprobs or 1
   return "/completions"
 end
 

@@ -174,8 +174,8 @@ local function identity_of(job, sample, prompt_sha256)
     job.mode, job.endpoint, job.sampling, job.repeat_index })
 end
 
-local function answer_row(job, sample, identity)
-  return { variant = job.variant.name, dataset = job.dataset.name, sample = sample.id, repeat_index = job.repeat_index,
+local function answer_row(job, sample, identity, prompt_sha256)
+  return { prompt_sha256 = prompt_sha256, variant = job.variant.name, dataset = job.dataset.name, sample = sample.id, repeat_index = job.repeat_index,
     identity = identity }
 end
 
@@ -222,14 +222,17 @@ end
 local function run_sample(job, index)
   local sample, prompt, prompt_sha256, prepare_err = prepare(job, index)
   local identity = identity_of(job, sample, prompt_sha256)
-  local known = job.store:find_answer(identity, job.variant.name, job.dataset.name, sample.id, job.repeat_index)
+  local known = not job.force
+    and job.store:find_answer(identity, job.variant.name, job.dataset.name, sample.id, job.repeat_index)
   if known and outcomes.class(known.outcome) ~= "error" then return known end
-  local row = answer_row(job, sample, identity)
+  local row = answer_row(job, sample, identity, prompt_sha256)
   local response, err
   if prepare_err then
     err = { outcome = "script_error", text = prepare_err.text }
   else
-    response, err = ask_sample(job, sample, prompt, prompt_sha256)
+    local turns_sha256
+    response, err, turns_sha256 = ask_sample(job, sample, prompt, prompt_sha256)
+    row.prompt_sha256 = row.prompt_sha256 or turns_sha256
   end
   if response then
     add_response(row, response, job.wall_offset_of(response.sent.session))
@@ -280,7 +283,7 @@ end
 
 --- Ask all questions of a dataset.
 -- @tparam table job task, script, dataset, variant, mode, endpoint, model, sampling, stream, scorers, sender, store,
---   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body
+--   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body, force (judge again what is answered)
 -- @treturn table tally { total, done, asked, correct, errors, tokens, stop = err or nil }
 function pipeline.ask(job)
   local size = job.task:size()

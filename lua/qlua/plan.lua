@@ -74,10 +74,10 @@ local function identity_of(variant, dialect, launch)
   })
 end
 
-local function check_variant(variant)
+local function check_variant(variant, is_offline)
   local dialect, err = registry.load("server", variant.engine)
   if not dialect then return nil, err end
-  if dialect.check then
+  if dialect.check and not is_offline then
     local ok
     ok, err = dialect.check(variant, { find_on_path = sys.find_on_path })
     if not ok then return nil, err end
@@ -93,7 +93,7 @@ end
 
 --- Resolve and check.
 -- @tparam table config resolved configuration
--- @tparam table options data_dir
+-- @tparam table options data_dir; is_offline: nothing will be started, so nothing needs to be installed
 -- @treturn ?table { config, variants = { {name, variant, dialect, launch} }, datasets = { {name, script, task, mode, scorers} },
 --   simulated }; or nil and err
 function plan.make(config, options)
@@ -107,7 +107,7 @@ function plan.make(config, options)
   local made = { config = config, data_dir = data_dir, variants = {}, datasets = {}, simulated = false }
   -- The variants come first: what is missing on the machine is said before 25,000 rows are read.
   for i, variant in ipairs(config.model.variants) do
-    local one, err = check_variant(variant)
+    local one, err = check_variant(variant, options.is_offline)
     if not one then return nil, err end
     made.variants[i] = one
     made.simulated = made.simulated or one.dialect.simulated == true

@@ -134,7 +134,7 @@ local function unknown(kind, name)
 end
 
 local function load_trusted(source, path)
-  local env = setmetatable({}, { __index = _G })
+  local env = setmetatable({ coroutine = require("qlua.coroutines").library() }, { __index = _G })
   local chunk, message = load(source, "@" .. path, "t", env)
   if not chunk then return nil, { kind = "script", text = message } end
   local ok, value = xpcall(chunk, function(text) return type(text) == "table" and text or debug.traceback(text, 2) end)

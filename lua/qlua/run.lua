@@ -16,6 +16,7 @@ local run_store = require "qlua.run_store"
 local sender = require "qlua.sender"
 local supervisor = require "qlua.supervisor"
 local sys = require "qlua.core.sys"
+local term = require "qlua.core.term"
 
 local run = {}
 
@@ -76,12 +77,26 @@ local function variant_record(one)
     argv = one.launch and json.array(one.launch.argv) or nil, simulated = one.dialect.simulated or nil }
 end
 
+-- Which category each group belongs to, as the samples' meta says it.
+local function categories_of(task)
+  local categories
+  for _, sample in task:each() do
+    local category = sample and sample.meta.category
+    if category and sample.group then
+      categories = categories or {}
+      categories[sample.group] = category
+    end
+  end
+  return categories
+end
+
 local function dataset_record(one)
   local names = {}
   for i, scorer in ipairs(one.scorers) do names[i] = scorer.name end
   return { summary = one.script.summary, mode = one.mode, shots = one.task.plan.n, split = one.task.split,
     headline_scorer = names[1], headline_metric = one.headline_metric, scorers = json.array(names), expected = one.task:size(),
-    endpoint = one.endpoint or "completions", group_average = one.script.group_average, files = json.array(one.task.files),
+    endpoint = one.endpoint or "completions", group_average = one.script.group_average,
+    group_categories = categories_of(one.task), files = json.array(one.task.files),
     script_sha256 = one.script.sha256, tags = one.script.tags and json.array(one.script.tags) or nil }
 end
 
@@ -97,6 +112,7 @@ local function open_session(self)
   store:meta("manifest", facts)
   store:meta("config", made.config)
   store:meta("simulated", made.simulated)
+  if made.data_dir then store:meta("data_dir", made.data_dir) end
   if not store:meta "options" then store:meta("options", { command = json.array(self.options.command) }) end
   for position, one in ipairs(made.variants) do
     store:put_variant(one.name, position, one.variant.identity, variant_record(one))
@@ -264,6 +280,7 @@ local function watch_signals(self)
   end
   task.on_signal(task.SIGINT, on_signal)
   task.on_signal(task.SIGTERM, on_signal)
+  task.on_signal(task.SIGWINCH, function() self.progress:resize(term.width(2)) end)
 end
 
 -- ---- the whole ----------------------------------------------------------------------------------------------

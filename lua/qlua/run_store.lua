@@ -104,7 +104,7 @@ end
 
 function run_store:put_request(row)
   local reply, marks = row.reply, row.reply.marks or {}
-  self:put([[INSERT OR REPLACE INTO request VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)]],
+  self:put([[INSERT OR REPLACE INTO request VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)]],
     row.key, row.variant, row.dataset, row.sample, row.repeat_index, row.turn, row.part, self.session, row.path,
     row.prompt_sha256, row.continuation, row.params, row.tries, reply.status, row.error_kind, row.error_text,
     json.encode(reply.headers or {}), packed(reply.body), packed(reply.stamps),
@@ -120,8 +120,8 @@ function run_store:find_answer(identity, variant, dataset, sample, repeat_index)
 end
 
 function run_store:put_answer(row)
-  self:put([[INSERT OR REPLACE INTO answer VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)]],
-    row.variant, row.dataset, row.sample, row.repeat_index, row.identity, row.outcome, row.score, row.value, row.how,
+  self:put([[INSERT OR REPLACE INTO answer VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)]],
+    row.variant, row.dataset, row.sample, row.repeat_index, row.identity, row.prompt_sha256, row.outcome, row.score, row.value, row.how,
     row.span_from, row.span_to, json.encode(row.scores or {}), row.text, row.reasoning, row.finish,
     row.prompt_tokens, row.completion_tokens, row.count_source, row.latency_ns, row.ttft_ns, row.start_ns, row.end_ns,
     row.tries, row.turns, row.text_sha256, row.error_text, row.session or self.session)
@@ -132,7 +132,7 @@ function run_store:answers()
   local nextrow, cursor, _, closing = self.db:each [[
     SELECT a.variant, a.dataset, a.sample, s.position, s.grp, a.repeat_index, a.outcome, a.score, a.scores, a.value,
       a.finish, a.prompt_tokens, a.completion_tokens, a.count_source, a.latency_ns, a.ttft_ns, a.start_ns, a.end_ns, a.tries, a.turns,
-      a.text_sha256, a.session
+      a.text_sha256, a.session, a.prompt_sha256
     FROM answer a JOIN variant v ON v.name = a.variant JOIN dataset d ON d.name = a.dataset
       JOIN sample s ON s.dataset = a.dataset AND s.id = a.sample
     ORDER BY v.position, d.position, s.position, a.repeat_index]]

@@ -20,18 +20,19 @@ CREATE TABLE sample (dataset TEXT NOT NULL, id TEXT NOT NULL, position INTEGER N
 
 CREATE TABLE prompt (sha256 TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 
--- what was sent and what came back; key: sha256 of variant, question, turn, part and body
-CREATE TABLE request (key TEXT PRIMARY KEY, variant TEXT NOT NULL, dataset TEXT NOT NULL, sample TEXT NOT NULL,
+-- what was sent and what came back; key: sha256 of variant, question, turn, part and body. Rows go in the order they come:
+-- a table sorted by its random key would rewrite itself with every reply.
+CREATE TABLE request (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, variant TEXT NOT NULL, dataset TEXT NOT NULL, sample TEXT NOT NULL,
   repeat_index INTEGER NOT NULL, turn INTEGER NOT NULL, part INTEGER NOT NULL, session INTEGER NOT NULL,
   path TEXT NOT NULL, prompt_sha256 TEXT, continuation TEXT, params TEXT NOT NULL,
   tries INTEGER NOT NULL, status INTEGER, error_kind TEXT, error_text TEXT, headers TEXT, body BLOB, stamps BLOB,
   queued_ns INTEGER, start_ns INTEGER, connect_ns INTEGER, first_byte_ns INTEGER, last_byte_ns INTEGER, reads INTEGER
-) WITHOUT ROWID;
+);
 CREATE INDEX request_by_question ON request (variant, dataset, sample);
 
 -- what became of a question; identity: sha256 of variant, row, prompt, sampling and repeat
 CREATE TABLE answer (variant TEXT NOT NULL, dataset TEXT NOT NULL, sample TEXT NOT NULL, repeat_index INTEGER NOT NULL,
-  identity TEXT NOT NULL, outcome TEXT NOT NULL, score REAL, value TEXT, how TEXT, span_from INTEGER, span_to INTEGER,
+  identity TEXT NOT NULL, prompt_sha256 TEXT, outcome TEXT NOT NULL, score REAL, value TEXT, how TEXT, span_from INTEGER, span_to INTEGER,
   scores TEXT, text TEXT, reasoning TEXT, finish TEXT, prompt_tokens INTEGER, completion_tokens INTEGER, count_source TEXT,
   latency_ns INTEGER, ttft_ns INTEGER, start_ns INTEGER, end_ns INTEGER, tries INTEGER, turns INTEGER, text_sha256 TEXT,
   error_text TEXT, session INTEGER NOT NULL, PRIMARY KEY (variant, dataset, sample, repeat_index)) WITHOUT ROWID;

@@ -13,7 +13,8 @@ local task = require "qlua.core.task"
 local sender = {}
 sender.__index = sender
 
---- @tparam table parts client, dialect, variant, server, store, timeouts, retries, random, is_stopped(), log(text, where)
+--- A sender; with `replay_only` it never sends.
+-- @tparam table parts client, dialect, variant, server, store, timeouts, retries, random, is_stopped(), log(text, where)
 function sender.new(parts)
   return setmetatable(parts, sender)
 end
@@ -109,6 +110,7 @@ function sender:ask(ask)
     end
     self.log("a stored reply could not be read again: " .. failure.text, ask)
   end
+  if self.replay_only then return nil, { kind = "cancelled", text = "no stored reply" } end
   local reply, tries, failure, response = try_until_final(self, ask, request)
   if failure and failure.kind == "cancelled" then return nil, failure end
   self.store:put_request {

@@ -3,7 +3,7 @@
 --
 -- Two samplers, equal to the reference harness's. `first_n`: the first n of the pool. `random`: ONE generator
 -- for the task, drawn from once per sample in the samples' order, so that sample i's examples depend on i and
--- on nothing else, and a limit keeps a prefix. With a pool per group (MMLU: the subject's dev rows) each
+-- on nothing else, and a limit keeps a prefix. With a pool per group (a subject's own examples) each
 -- group is a task of its own. `exclude_self` draws n + 1 and drops the sample itself, or else the last.
 
 local python_random = require "qlua.python_random"
@@ -38,7 +38,7 @@ end
 -- @tparam table plan `{ n, sampler = "first_n" or "random", seed, exclude_self }`
 -- @tparam integer pool_size rows in the pool
 -- @tparam boolean is_same_split whether the samples are the pool's own rows
--- @tparam string where for errors, e.g. `gsm8k: shots`
+-- @tparam string where for errors, e.g. "dataset 'x': shots"
 -- @treturn[1] table picker with `:pick(position, self_index)`
 -- @treturn[2] nil
 -- @treturn[2] table err of kind `script`

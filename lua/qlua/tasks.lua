@@ -37,27 +37,26 @@ end
 
 -- ---- opening ----------------------------------------------------------------------------------------------
 
--- What is not as upstream has it. Not errors: people have subsets and copies of their own, and say so.
+local function add_note(task, kind, en, zh)
+  task.notes[#task.notes + 1] = { kind = kind, en = en, zh = zh }
+end
+
+-- What is not as upstream has it. Not errors: people have subsets and copies of their own, and say so. A file with
+-- other rows has another checksum; that is said once.
 local function note_differences(task, split, source, files)
   local count = 0
   for _, each in ipairs(files) do
     count = count + each.rows
-    if source.sha256 and each.sha256 ~= source.sha256 then
-      task.notes[#task.notes + 1] = {
-        kind = "sha256",
-        en = ("%s: not the upstream file: want sha256 %s, got %s"):format(each.path, source.sha256, each.sha256),
-        zh = ("%s：不是上游原文件：应为 sha256 %s，实为 %s"):format(each.path, source.sha256, each.sha256),
-      }
-    end
     each.split, each.want_sha256 = split, source.sha256
     task.files[#task.files + 1] = each
   end
   if source.rows and count ~= source.rows then
-    task.notes[#task.notes + 1] = {
-      kind = "rows",
-      en = ("%s, split %s: %d rows, upstream has %d"):format(task.name, split, count, source.rows),
-      zh = ("%s，%s 集：共 %d 行，上游为 %d 行"):format(task.name, split, count, source.rows),
-    }
+    add_note(task, "rows", ("%s, split %s: %d rows, upstream has %d"):format(task.name, split, count, source.rows),
+      ("%s，%s 集：共 %d 行，上游为 %d 行"):format(task.name, split, count, source.rows))
+  elseif source.sha256 and files[1].sha256 ~= source.sha256 then
+    local path, got = files[1].path, files[1].sha256
+    add_note(task, "sha256", ("%s: not the upstream file: want sha256 %s, got %s"):format(path, source.sha256, got),
+      ("%s：不是上游原文件：应为 sha256 %s，实为 %s"):format(path, source.sha256, got))
   end
 end
 
@@ -161,11 +160,9 @@ local function cut_to_limit(task, limit)
   task.rows = count
   task.count = limit and math.min(limit, count) or count
   if limit and limit > count then
-    task.notes[#task.notes + 1] = {
-      kind = "limit",
-      en = ("%s, split %s: asked for %d samples, there are %d: taking all"):format(task.name, task.split, limit, count),
-      zh = ("%s，%s 集：要求 %d 个样本，实有 %d 个，全部采用"):format(task.name, task.split, limit, count),
-    }
+    add_note(task, "limit",
+      ("%s, split %s: asked for %d samples, there are %d: taking all"):format(task.name, task.split, limit, count),
+      ("%s，%s 集：要求 %d 个样本，实有 %d 个，全部采用"):format(task.name, task.split, limit, count))
   end
 end
 
@@ -384,6 +381,8 @@ local function make_prompt(task, sample, examples)
   local prompt
   if script.prompt then
     prompt = script.prompt(sample, examples, task.args)
+  elseif not script.question then
+    error({ kind = "usage", text = "asks in several turns (converse), so it has no prompts of its own" }, 0)
   else
     local parts = make_parts(task, sample, examples)
     prompt = task.form == "turns" and { messages = prompts.as_messages(parts) } or { text = prompts.as_text(parts) }

@@ -64,6 +64,35 @@ describe("qlua", function()
     end)
   end)
 
+  describe("on a narrow terminal", function()
+    local function columns_of(command)
+      local pipe = assert(io.popen(("cd %s && script -qc %s /dev/null </dev/null"):format(quote(folder),
+        quote("stty cols 40; " .. quote(exe) .. " " .. command))))
+      local out = pipe:read "a"
+      pipe:close()
+      local widest = 0
+      for line in out:gmatch "[^\r\n]+" do widest = math.max(widest, require("qlua.core.text").width(line)) end
+      assert.is_true(#out > 500, out)
+      return widest
+    end
+
+    it("breaks help where the terminal ends, in both languages", function()
+      if not os.execute "command -v script >/dev/null" then return pending "no script(1) to make a terminal" end
+      assert.is_true(columns_of "help" <= 40)
+      assert.is_true(columns_of "help show --language zh" <= 40)
+      assert.is_true(columns_of "show --help --language en" <= 40)
+    end)
+
+    it("breaks between words and between Chinese characters", function()
+      local wrap = require("qlua.cli.say").wrap
+      assert.same({ "one two", "three" }, wrap("one two three", 9))
+      assert.same({ "提问方式", "generate", "或 letter" }, wrap("提问方式 generate 或 letter", 9))
+      assert.same({ "查看提", "示词。" }, wrap("查看提示词。", 6))
+      assert.same({ "查", "看，", "提示" }, wrap("查看，提示", 4))
+      assert.same({ "" }, wrap("", 9))
+    end)
+  end)
+
   it("names unknown commands and options, and the nearest", function()
     expect(qlua { "shwo" }, 2, "", "qlua: unknown command 'shwo'\nhint: did you mean show?\n")
     expect(qlua { "show", "gsm8k", "--sampel", "1" }, 2, "", "qlua show: unknown option '--sampel'\nhint: did you mean --sample?\n")

@@ -375,6 +375,32 @@ sim: { seed: 5, accuracy: { gsm8k: 0.9, mmlu: 0.8 } }
     end
   end)
 
+  it("answers every mangled file with a place, never with a crash", function()
+    local file = require "qlua.core.file"
+    local texts = { file.read "configs/demo.yaml", file.read "configs/model_config.yaml" }
+    local bits = { ":", "- ", "{", "}", "[", "]", "null", "'", '"', "\n", "  ", "#", "&a ", "*a", "<<: ", "1e999", "~", "\t", "\0",
+      "\xff", "name: ", ".nan", "中" }
+    local state = 1
+    local function pick(n)
+      state = (state * 1103515245 + 12345) & 0x7fffffff
+      return (state >> 8) % n + 1
+    end
+    local taken = 0
+    for round = 1, 400 do
+      local text = texts[round % 2 + 1]
+      for _ = 1, pick(3) do
+        local at = pick(#text)
+        text = text:sub(1, at) .. bits[pick(#bits)] .. text:sub(at + pick(12) - 1)
+      end
+      local resolved, err = load(text)
+      taken = taken + (resolved and 1 or 0)
+      for _, one in ipairs(resolved and {} or { err, table.unpack(err.others or {}) }) do
+        assert.is_truthy(one.text:find("/c.yaml:%d+:"), one.text)
+      end
+    end
+    assert.is_true(taken > 0 and taken < 400)
+  end)
+
   it("describes every key in both languages", function()
     local function walk(fields, path)
       for _, field in ipairs(fields) do

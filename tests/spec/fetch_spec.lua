@@ -31,6 +31,11 @@ describe("fetch", function()
     end
     local plan = { status = 200, body = body, headers = { ["Content-Type"] = "application/octet-stream" } }
     local from = tonumber((request.headers.range or request.headers.Range or ""):match "^bytes=(%d+)%-$")
+    local tag = '"' .. hash.sha256(body):sub(1, 16) .. '"'
+    plan.headers.ETag = tag
+    if (request.headers["if-range"] or request.headers["If-Range"] or tag) ~= tag then
+      from = nil
+    end
     if from and from >= #body then
       return { status = 416, body = "", headers = { ["Content-Range"] = "bytes */" .. #body } }
     elseif from then
@@ -97,6 +102,17 @@ describe("fetch", function()
     assert.equal(files["/rows.jsonl"], file.read(item.path))
     local range = requests[2].headers.range or requests[2].headers.Range
     assert.equal("bytes=" .. held .. "-", range)
+  end)
+
+  it("does not join two versions of a file", function()
+    files["/rows.jsonl"] = ("old\n"):rep(10000)
+    local item = plan({ test = { file = "rows.jsonl", url = base .. "/rows.jsonl" } })[1]
+    break_after = 20000
+    assert.is_nil((fetch.one(item)))
+    files["/rows.jsonl"] = ("new\n"):rep(10000)
+    assert.equal("fetched", fetch.one(item))
+    assert.equal(files["/rows.jsonl"], file.read(item.path))
+    assert.same({ "rows.jsonl" }, file.list(folder))
   end)
 
   it("finishes a part that is whole already, and begins anew with one that is too long", function()
@@ -201,6 +217,20 @@ describe("fetch", function()
     assert.same({ "README.txt", "test" }, file.list(folder .. "/m"))
     assert.equal("there", fetch.one(item))
     assert.equal(1, #requests)
+  end)
+
+  it("replaces a link, and leaves alone what it leads to", function()
+    if not has_proc then
+      return pending "qlua.core.proc is not in this build"
+    end
+    files["/d.tar"] = tar_of { ["test/x_test.csv"] = "1,2\n" }
+    assert(file.make_dir(folder .. "/elsewhere"))
+    assert(file.make_dir(folder .. "/m"))
+    assert(file.write(folder .. "/elsewhere/mine.csv", "mine"))
+    assert(os.execute(("ln -s ../elsewhere %s/m/test"):format(folder)))
+    assert.equal("fetched", fetch.one(archive_plan()[1], { force = true }))
+    assert.equal("mine", file.read(folder .. "/elsewhere/mine.csv"))
+    assert.same({ "x_test.csv" }, file.list(folder .. "/m/test"))
   end)
 
   it("says so when an archive is broken or has not the files", function()

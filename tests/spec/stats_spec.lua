@@ -261,7 +261,8 @@ describe("stats for scripts", function()
     assert.is_nil(stats.mcnemar(0, 0).chi2)
     assert.is_nil(stats.t_test({ 1 }).se)
     assert.is_nil(stats.mann_whitney({}, { 1 }).u)
-    assert.same({ nats = 0.0, rest_base = 1.0, rest_variant = 1.0, same_top = false, tokens = 0 }, stats.kl_known({}, {}))
+    assert.same({ nats = 0.0, rest_base = 1.0, rest_variant = 1.0, same_top = false, tokens = 0 },
+      stats.kl_known({}, {}))
   end)
 
   it("takes lists and packed doubles alike", function()
@@ -270,7 +271,8 @@ describe("stats for scripts", function()
     assert.equal(stats.quantile(values, 0.3), stats.quantile(packed, 0.3))
     assert.same(stats.t_test(values), stats.t_test(packed))
     assert.error_matches(function() stats.quantile("123", 0.5) end, "values: want packed doubles, got 3 bytes")
-    assert.error_matches(function() stats.t_test(string.pack("dd", 1, 0 / 0)) end, "values%[2%]: want a number, got nan")
+    local with_nan = string.pack("dd", 1, 0 / 0)
+    assert.error_matches(function() stats.t_test(with_nan) end, "values%[2%]: want a number, got nan")
   end)
 
   it("leaves the caller's list as it was", function()
@@ -459,7 +461,8 @@ describe("stats.bootstrap", function()
     assert.equal(4, boot { seed = 4 }.seed)
     -- Written down once: a change of generator or of the order of draws must not pass unnoticed.
     local pinned = stats.bootstrap({ { 1, 2, 3, 4, 5, 6, 7 } }, { rounds = 100, seed = 42 })
-    assert.equal("4 2.7142857142857 5.4357142857143", ("%.14g %.14g %.14g"):format(pinned.estimate, pinned.lo, pinned.hi))
+    assert.equal("4 2.7142857142857 5.4357142857143",
+      ("%.14g %.14g %.14g"):format(pinned.estimate, pinned.lo, pinned.hi))
   end)
 
   it("agrees with the formula where there is one", function()
@@ -482,12 +485,14 @@ describe("stats.bootstrap", function()
     local ratio = boot { seed = 2, statistic = "ratio" }
     assert.same(ratio, boot { seed = 2, statistic = function(sums) return sums[2] / sums[1] end })
     local errors = boot { seed = 2, statistic = "error_ratio" }
-    assert.same(errors, boot { seed = 2, statistic = function(sums) return (sums.n - sums[2]) / (sums.n - sums[1]) end })
+    local function error_ratio(sums) return (sums.n - sums[2]) / (sums.n - sums[1]) end
+    assert.same(errors, boot { seed = 2, statistic = error_ratio })
     assert.equal("mean", stats.bootstrap({ { 2, 2 } }, { rounds = 10 }).estimate == 2 and "mean")
   end)
 
   it("keeps each stratum's size, so that groups of one value do not vary", function()
-    local got = stats.bootstrap({ { 1, 1, 0, 0, 0 } }, { groups = { "a", "a", "b", "b", "b" }, resample = "strata", rounds = 50 })
+    local strata = { groups = { "a", "a", "b", "b", "b" }, resample = "strata", rounds = 50 }
+    local got = stats.bootstrap({ { 1, 1, 0, 0, 0 } }, strata)
     assert.same({ 0.4, 0.4, 0.4, 0 }, { got.estimate, got.lo, got.hi, got.se })
   end)
 
@@ -504,12 +509,18 @@ describe("stats.bootstrap", function()
     local wrong = {
       ["columns: want 1 to 4 lists, got 0"] = function() stats.bootstrap {} end,
       ["columns: want at least one row"] = function() stats.bootstrap { {} } end,
-      ["columns%[1%] and another: want lists of one length, got 2 and 1"] = function() stats.bootstrap { { 1, 2 }, { 1 } } end,
+      ["columns%[1%] and another: want lists of one length, got 2 and 1"] = function()
+        stats.bootstrap { { 1, 2 }, { 1 } }
+      end,
       ["rounds: want an integer from 1 to 1000000, got 0"] = function() boot { rounds = 0 } end,
       ["rounds: want an integer, got string"] = function() boot { rounds = "many" } end,
       ["seed: want an integer, got number"] = function() boot { seed = 1.5 } end,
-      ["statistic: ratio wants 2 column%(s%), got 1"] = function() stats.bootstrap({ { 1 } }, { statistic = "ratio" }) end,
-      ["statistic: want mean, diff, ratio, error_ratio or a function, got median"] = function() boot { statistic = "median" } end,
+      ["statistic: ratio wants 2 column%(s%), got 1"] = function()
+        stats.bootstrap({ { 1 } }, { statistic = "ratio" })
+      end,
+      ["statistic: want mean, diff, ratio, error_ratio or a function, got median"] = function()
+        boot { statistic = "median" }
+      end,
       ["statistic: want a number from it, got nil"] = function() boot { statistic = function() end } end,
       ["level: want a number between 0 and 1, got 95"] = function() boot { level = 95 } end,
       ["groups: is missing"] = function() boot { resample = "clusters" } end,

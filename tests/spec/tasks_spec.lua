@@ -83,12 +83,19 @@ describe("tasks", function()
   end)
 
   it("note a number of rows and a checksum that are not upstream's", function()
-    local task = assert(open { source = { train = { file = "sums/train.jsonl" },
-      test = { file = "sums/test.jsonl", rows = 1319, sha256 = ("0"):rep(64) } } })
-    assert.equal("sha256", task.notes[1].kind)
-    assert.truthy(task.notes[1].en:find("sums/test.jsonl: not the upstream file: want sha256 000", 1, true))
-    assert.equal("rows", task.notes[2].kind)
-    assert.equal("sums, split test: 3 rows, upstream has 1319", task.notes[2].en)
+    local function notes_of(rows)
+      local task = assert(open { source = { train = { file = "sums/train.jsonl" },
+        test = { file = "sums/test.jsonl", rows = rows, sha256 = ("0"):rep(64) } } })
+      return task.notes, task
+    end
+    local notes, task = notes_of(3)
+    assert.equal(1, #notes)
+    assert.equal("sha256", notes[1].kind)
+    assert.truthy(notes[1].en:find("sums/test.jsonl: not the upstream file: want sha256 000", 1, true))
+    notes = notes_of(1319)
+    assert.equal(1, #notes)
+    assert.equal("rows", notes[1].kind)
+    assert.equal("sums, split test: 3 rows, upstream has 1319", notes[1].en)
     assert.equal(("0"):rep(64), task.files[1].want_sha256)
   end)
 
@@ -126,6 +133,12 @@ describe("tasks", function()
     assert.is_nil(prompt.text)
     assert.same({ "system", "user", "assistant", "user" }, { prompt.messages[1].role, prompt.messages[2].role,
       prompt.messages[3].role, prompt.messages[4].role })
+  end)
+
+  it("say that a data set of several turns has no prompts of its own", function()
+    local _, err = assert(open { prompt = false, converse = function() end }):prompt(0)
+    assert.equal("usage", err.kind)
+    assert.truthy(err.text:find("asks in several turns", 1, true))
   end)
 
   it("give continuations for the modes that score choices", function()

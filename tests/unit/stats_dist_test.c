@@ -91,6 +91,11 @@ static void arguments_outside_the_domain_are_nan(void) {
   CHECK(isnan(ql_stats_beta_cdf(0.5, 0, 1)) && isnan(ql_stats_beta_quantile(1.5, 1, 1)));
   CHECK(isnan(ql_stats_binomial_cdf(1, 2.5, 0.5)) && isnan(ql_stats_binomial_pmf(1, 2, 1.5)));
   CHECK(isinf(ql_stats_t_quantile(0, 5)) && isinf(ql_stats_normal_quantile(1)));
+  CHECK(isnan(ql_stats_beta_sf(0.5, 1, 1e11)) && isnan(ql_stats_binomial_sf(1, -2, 0.5)));
+  CHECK(isnan(ql_stats_binomial_quantile(2, 10, 0.5)) && isnan(ql_stats_t_sf(1, 1e-3)));
+  CHECK(ql_stats_beta_quantile(0, 2, 3) == 0 && ql_stats_beta_quantile(1, 2, 3) == 1);
+  CHECK(ql_stats_beta_quantile_upper(0, 2, 3) == 1 && ql_stats_binomial_pmf(3, 10, 0) == 0);
+  CHECK(isinf(ql_stats_t_quantile(1e-10, 0.01))); // beyond any double
   CHECK(ql_stats_beta_cdf(-1, 2, 2) == 0 && ql_stats_beta_cdf(2, 2, 2) == 1);
 }
 

@@ -144,6 +144,8 @@ static void holm_is_between_plain_and_bonferroni(void) {
   CHECK(p[3] == holm[3]);
   double bad[] = {0.5, 1.5};
   CHECK_INT(ql_stats_holm(bad, 2, bad), -1);
+  CHECK_INT(ql_stats_benjamini_hochberg(bad, 2, bad), -1);
+  CHECK_INT(ql_stats_bonferroni(bad, 2, bad), -1);
   CHECK_INT(ql_stats_holm(NULL, 0, NULL), 0);
 }
 

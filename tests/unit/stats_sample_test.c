@@ -41,6 +41,7 @@ static void a_cluster_for_each_row_is_no_clustering(void) {
   CHECK_INT(ql_stats_clustered(values, gaps, 6, 10, 0.95, &out), 0);
   CHECK(out.clusters == 3 && out.df == 2);
   CHECK_INT(ql_stats_clustered(values, gaps, 6, 9, 0.95, &out), -1);
+  CHECK_INT(ql_stats_clustered(values, gaps, 6, 10, 1.5, &out), -1);
   CHECK_INT(ql_stats_clustered(NULL, NULL, 0, 0, 0.95, &out), 0);
   CHECK(isnan(out.mean));
 }
@@ -55,6 +56,8 @@ static void micro_is_macro_for_groups_of_one_size(void) {
   CHECK_INT(ql_stats_grouped(single, single, 3, &out), 0);
   CHECK(out.micro == 1 && isnan(out.se_macro_fixed));
   CHECK_INT(ql_stats_grouped(n, correct, 3, &out), -1);
+  CHECK_INT(ql_stats_grouped(NULL, NULL, 0, &out), 0);
+  CHECK(isnan(out.micro));
 }
 
 static void the_ranks_of_a_percentile_cover_at_least_the_level(void) {
@@ -237,6 +240,15 @@ static void columns_of_a_row_are_drawn_together(void) {
     const double *s = sums + 5 * r;
     CHECK(s[1] == 2 * s[0] && s[2] == ROWS && s[3] == -s[0] && s[4] == ROWS);
   }
+  for (plan.column_count = 1; plan.column_count < 4; plan.column_count++) { // the draws do not depend on the columns
+    double fewer[ROUNDS * 4];
+    CHECK_INT(ql_stats_boot_sums(&plan, fewer), 0);
+    for (size_t r = 0; r < ROUNDS; r++)
+      CHECK(fewer[(plan.column_count + 1) * r] == sums[5 * r] && fewer[(plan.column_count + 1) * (r + 1) - 1] == ROWS);
+  }
+  CHECK_INT(ql_stats_boot_sums(&plan, sums), 0);
+  plan.column_count = 5;
+  CHECK_INT(ql_stats_boot_sums(&plan, sums), -1);
 }
 
 static void clusters_come_whole_and_strata_keep_their_size(void) {

@@ -40,32 +40,31 @@ local function option_text(option)
 end
 
 --- All commands with their summaries.
--- @param[opt] stream stderr when it answers a bare `qlua`
-function help.overview(stream)
-  if stream == io.stderr then io.stdout:flush() end
-  local write = stream and function(text) stream:write(text, "\n") end or say.line
-  write(say.pick(TEXT.tagline))
-  write("")
-  write(say.pick(TEXT.usage) .. "qlua COMMAND [OPTIONS]")
+function help.overview()
+  say.paragraph(say.pick(TEXT.tagline))
+  say.line()
+  say.line(say.pick(TEXT.usage), "qlua COMMAND [OPTIONS]")
   for _, group in ipairs(commands.groups) do
-    write("")
-    write(say.pick(group.title))
+    local rows = {}
     for _, name in ipairs(group) do
       local command = commands.load(name)
-      if command then write(("  %-12s %s"):format(name, say.pick(command.summary))) end
+      if command then rows[#rows + 1] = { ("%-10s"):format(name), say.pick(command.summary) } end
     end
+    say.line()
+    say.line(say.pick(group.title))
+    say.columns(rows, "  ")
   end
-  write("")
-  write(say.pick(TEXT.more))
-  write(say.pick(TEXT.exit))
+  say.line()
+  say.paragraph(say.pick(TEXT.more))
+  say.paragraph(say.pick(TEXT.exit))
 end
 
 --- One command: usage, arguments, options, and its `details` where it has some.
 -- @tparam table command
 function help.command(command)
-  say.line(say.pick(command.summary))
+  say.paragraph(say.pick(command.summary))
   say.line()
-  say.line(say.pick(TEXT.usage), command.usage)
+  say.paragraph(command.usage, say.pick(TEXT.usage))
   if command.positional and #command.positional > 0 then
     local rows = {}
     for i, positional in ipairs(command.positional) do rows[i] = { positional.name, say.pick(positional.summary) } end
@@ -80,7 +79,7 @@ function help.command(command)
   say.columns(rows, "  ")
   if command.details then
     say.line()
-    say.line(say.pick(command.details))
+    say.paragraph(say.pick(command.details))
   end
 end
 

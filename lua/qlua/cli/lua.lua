@@ -48,6 +48,7 @@ return {
     if not source then return nil, { kind = "io", text = chunk_name } end
     local chunk, message = load(source, chunk_name, "t")
     if not chunk then return nil, { kind = "script", text = message } end
+    _G.coroutine = require("qlua.coroutines").library()
     _G.arg = table.move(given, 2, #given, 1, { [0] = path })
     if path ~= "-" then search_beside(path) end
     local is_done, result = xpcall(chunk, script_error, table.unpack(_G.arg))

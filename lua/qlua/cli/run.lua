@@ -118,24 +118,20 @@ local function new_progress(opts)
   local locale, sys, term = require "qlua.locale", require "qlua.core.sys", require "qlua.core.term"
   if opts.quiet then
     local nothing = function() end
-    return { phase = nothing, tick = nothing, message = nothing, finish = nothing }
+    return { phase = nothing, tick = nothing, message = nothing, finish = nothing, resize = nothing }
   end
   local is_tty = term.is_tty(2)
   return require("qlua.progress").new { fd = 2, tty = is_tty, width = term.width(2) or 80, color = locale.has_color(sys.env, is_tty),
     utf8 = locale.is_utf8(sys.env), language = opts.language or say.language() }
 end
 
-local function print_result(summary, dir, opts, made)
+local function print_result(summary, dir, opts)
   local locale, sys, term = require "qlua.locale", require "qlua.core.sys", require "qlua.core.term"
   local run_report = require "qlua.run_report"
   local text = run_report.set("terminal", summary, { language = opts.language or say.language(),
     width = term.width(1) or 80, ascii = not locale.is_utf8(sys.env), color = locale.has_color(sys.env, term.is_tty(1)) })
   term.write(1, text)
   say.line ""
-  if made.simulated then
-    say.line(say.pick { en = "SIMULATED: the answers above come from `qlua sim`, not from a model.",
-      zh = "模拟结果：以上答案来自 `qlua sim`，并非真实模型。" })
-  end
   say.line(say.pick { en = "results  ", zh = "结果  " }, dir, "/evaluation_results.json")
   for _, name in ipairs(file.list(dir .. "/reports") or {}) do
     say.line(say.pick { en = "report   ", zh = "报告  " }, dir, "/reports/", name)
@@ -193,7 +189,7 @@ function command.run(opts, words, argv)
     resume_command = function(folder) return "qlua run --resume " .. quote(folder) end,
   })
   if not summary then return nil, dir end
-  print_result(summary, dir, opts, made)
+  print_result(summary, dir, opts)
   return error_rate_gate(summary)
 end
 

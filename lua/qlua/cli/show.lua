@@ -149,6 +149,9 @@ local function open_task(opts, word)
 end
 
 local function print_digest(task, opts)
+  if task.script.converse and not task.script.prompt then
+    return nil, { kind = "usage", text = ("qlua show: --digest: dataset '%s' %s"):format(task.name, TEXT.converse.en) }
+  end
   local digest, err = task:digest()
   if not digest then return nil, err end
   if opts.json then say.json { dataset = task.name, count = task:size(), digest = digest }
