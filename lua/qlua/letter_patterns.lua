@@ -15,7 +15,7 @@ local OPEN = [==[
 local CLOSE = [==[
   (?: (?= ["'`*_$)\]}><] | [.,;:!?](?!\w) | \s*$ | \s*\n | [^\x00-\x7F] )
     | (?= \s+ (?: [^a-z\s] | (?:is|because|since|as|and|or|but|which|for|with|from|given|here|based)\b ) )
-    | (?= (?i:LABEL) (?![\w']) ) )
+    | (?= (?:[,/&、]\s?)? (?i:LABEL) (?![\w']) ) )
 ]==]
 
 -- Statements that name the answer: how, and the pattern before the letter.

@@ -100,16 +100,16 @@ end
 -- @tparam ?int most stop after so many
 -- @treturn table { from, to, value (nil when it cannot be told), why ("ambiguous"), left, right, is_stated, is_operand }…
 function numerals.scan(text, first, last, most)
-  local list, at = {}, first
-  while at <= last and #list < (most or math.huge) do
-    local digit = text:find("%d", at)
-    if not digit or digit > last then break end
-    if digit > first and text:sub(digit - 1, digit - 1) == "." and not text:find("^[%w.]", digit - 2) then
-      digit = digit - 1
-    end
-    list[#list + 1], at = read(text, digit, first, last)
+  local list, at = {}, 1
+  local part = text:sub(first, last) -- a search must not run on into the rest of the text
+  while #list < (most or math.huge) do
+    local digit = part:find("%d", at)
+    if not digit then break end
+    if part:sub(digit - 1, digit - 1) == "." and (digit == 2 or not part:find("^[%w.]", digit - 2)) then digit = digit - 1 end
+    list[#list + 1], at = read(part, digit, 1, #part)
     at = math.max(at, digit + 1)
   end
+  for _, numeral in ipairs(list) do numeral.from, numeral.to = numeral.from + first - 1, numeral.to + first - 1 end
   return list
 end
 
