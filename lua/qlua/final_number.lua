@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- final_number: the number a reply gives as its answer, and by which sign it was recognized.
--- Candidates in order of authority: `####`, `\boxed{}`, "the answer is" in English and Chinese, a bold number in the last
+-- Candidates in order of authority: `####`, `\boxed{}`, "the answer is" in English and Chinese, a bold number in the
+-- last
 -- line with numbers, the last number stated in the last sentence that states one. A lower sign is asked only
 -- when no higher one is there. Two finals that contradict each other are ambiguous, not a choice of ours.
 local numerals = require "qlua.numerals"
@@ -33,7 +34,8 @@ local function leading(text, first, last, is_strict)
   if not list[1] then return nil end
   if is_strict then
     local lead = text:sub(first, list[1].from - 1)
-    if lead:match(LEAD) ~= lead and not lead:find("^[%s*_:#]*[Tt]?h?e? ?[Ff]?i?n?a?l? ?[Aa]nswer[%s*_]*[i:=]?s?[%s:*_$]*$") then
+    if lead:match(LEAD) ~= lead
+      and not lead:find("^[%s*_:#]*[Tt]?h?e? ?[Ff]?i?n?a?l? ?[Aa]nswer[%s*_]*[i:=]?s?[%s:*_$]*$") then
       return nil
     end
   end
@@ -47,7 +49,8 @@ end
 
 -- ---- #### ---------------------------------------------------------------------------------------------------
 
-local CORRECTION = { "wait", "actually", "correct", "mistake", "sorry", "recheck", "re%-check", "let me", "更正", "不对", "错了",
+local CORRECTION = { "wait", "actually", "correct", "mistake", "sorry", "recheck", "re%-check", "let me", "更正", "不对",
+  "错了",
                      "重新" }
 
 local function is_corrected(text, from, to)
@@ -250,8 +253,10 @@ end
 
 -- ---- the last sentence --------------------------------------------------------------------------------------------
 
-local NOTE = { "^[%s*_>#(-]*[Nn][Oo][Tt][Ee]%s*[:)]", "^[%s*_>#(]*N%.?B%.?[%s:]", "^[%s*_>#(]*P%.?S%.?[%s:]", "^%s*[Ll]et me know",
-               "^%s*I hope", "^%s*[Hh]ope this", "^[%s*_>#(]*[Cc]heck:", "^[%s*_>#(]*[Vv]erif", "^%s*%(.*%)%s*$", "^[%s(]*注[:意]",
+local NOTE = { "^[%s*_>#(-]*[Nn][Oo][Tt][Ee]%s*[:)]", "^[%s*_>#(]*N%.?B%.?[%s:]", "^[%s*_>#(]*P%.?S%.?[%s:]",
+  "^%s*[Ll]et me know",
+               "^%s*I hope", "^%s*[Hh]ope this", "^[%s*_>#(]*[Cc]heck:", "^[%s*_>#(]*[Vv]erif", "^%s*%(.*%)%s*$",
+                 "^[%s(]*注[:意]",
                "^[%s(]*备注", "^[%s*_>#(]*[Dd]isclaimer", "^%s*[Pp]lease note", "^%s*```" }
 
 local function is_note(line)
@@ -336,7 +341,8 @@ local function from_line(text, first, last)
   end
 end
 
-local SPOKEN = { [""] = true, output = true, text = true, txt = true, plaintext = true, markdown = true, md = true, latex = true }
+local SPOKEN = { [""] = true, output = true, text = true, txt = true, plaintext = true, markdown = true, md = true,
+  latex = true }
 
 -- The lines of a text that say something: a program's lines are left out, what it printed is not.
 local function spoken_lines(text, first, last)
@@ -367,7 +373,8 @@ local function by_position(text, first, last)
   end
 end
 
--- ---- the whole -------------------------------------------------------------------------------------------------------
+-- ---- the whole
+-- -------------------------------------------------------------------------------------------------------
 
 local function by_authority(text, first, last)
   local hash, hash_why = by_hash(text, first, last)

@@ -136,11 +136,11 @@ end
 -- @treturn ?table its value, for number.write
 -- @treturn ?string "ambiguous"
 function number.literal(s, at)
-  local run, stop = s:match("^([%d.,]+)()", at)
+  local run = s:match("^[%d.,]+", at)
   local cut = run:find "[.,][.,]"
   if cut then run = run:sub(1, cut - 1) end
   run = run:gsub("[.,]$", "")
-  stop = at + #run
+  local stop = at + #run
   if #run > DIGITS_MAX then return stop, nil end
   local digits, why = plain(run, has_euro(s, at, stop - 1))
   if not digits then return stop, nil, why end
