@@ -250,7 +250,10 @@ local function print_table()
   print ""
   local names = {}
   for name in pairs(hows) do names[#names + 1] = name end
-  table.sort(names, function(x, y) return hows[x].total > hows[y].total end)
+  table.sort(names, function(x, y)
+    if hows[x].total ~= hows[y].total then return hows[x].total > hows[y].total end
+    return x < y
+  end)
   print("| recognized | answers | agree with gold |")
   print("|---|--:|--:|")
   for _, name in ipairs(names) do
@@ -267,7 +270,10 @@ end
 local function print_classes()
   local names = {}
   for name in pairs(classes) do names[#names + 1] = name end
-  table.sort(names, function(x, y) return #classes[x] > #classes[y] end)
+  table.sort(names, function(x, y)
+    if #classes[x] ~= #classes[y] then return #classes[x] > #classes[y] end
+    return x < y
+  end)
   for _, name in ipairs(names) do
     if not options.class or name == options.class then
       local list = classes[name]

@@ -13,7 +13,7 @@ local OPEN = [==[
 ]==]
 
 local CLOSE = [==[
-  (?: (?= ["'`*_$)\]}><] | [.,;:!?](?!\w) | \s*$ | \s*\n | [^\x00-\x7F] )
+  (?: (?= ["'`*_$)\]}><] | [.,;:!?](?![a-zA-Z0-9_]) | \s*$ | \s*\n | [^\x00-\x7F] )
     | (?= \s+ (?: [^a-z\s] | (?:is|because|since|as|and|or|but|which|for|with|from|given|here|based)\b ) )
     | (?= (?:[,/&、]\s?)? (?i:LABEL) (?![\w']) ) )
 ]==]
