@@ -5,7 +5,8 @@ local q = require "qlua"
 describe("number.parse", function()
   local cases = {
     { "70,000", "70000" }, { "$18.00", "18" }, { "-5", "-5" }, { "−5", "-5" }, { "60%", "60" }, { "1/2", "0.5" },
-    { "4/6", "2/3" }, { "1.5e3", "1500" }, { "05", "5" }, { "-$5", "-5" }, { "$-5", "-5" }, { "3 1/2", "3.5" },
+    { "4/6", "2/3" }, { "9/14", "9/14" }, { "5/6", "5/6" }, { "7/15", "7/15" }, { "3/8", "0.375" }, { "7/40",
+      "0.175" }, { "1.5e3", "1500" }, { "05", "5" }, { "-$5", "-5" }, { "$-5", "-5" }, { "3 1/2", "3.5" },
       { ".5", "0.5" },
     { "18.", "18" }, { "-0", "0" }, { "0.000", "0" }, { "1,234,567.80", "1234567.8" }, { "12,34,567", "1234567" },
     { "1.234,56", "1234.56" }, { "1.234.567", "1234567" }, { "18,00 €", "18" }, { "€18,5", "18.5" }, { " 18 ", "18" },
@@ -21,6 +22,20 @@ describe("number.parse", function()
 end)
 
 describe("number.equal", function()
+  it("agrees with integer arithmetic on all small fractions", function()
+    for n = 0, 30 do
+      for d = 1, 30 do
+        local a = n .. "/" .. d
+        assert.is_true(q.number.equal(a, (3 * n) .. "/" .. (3 * d)), a)
+        assert.is_false(q.number.equal(a, (n + 1) .. "/" .. d), a)
+        for _, other in ipairs { { 1, 2 }, { 5, 6 }, { 9, 14 }, { 7, 20 } } do
+          local is_same = n * other[2] == d * other[1]
+          assert.are.equal(is_same, q.number.equal(a, other[1] .. "/" .. other[2]), a)
+        end
+      end
+    end
+  end)
+
   it("compares values, not spellings", function()
     assert.is_true(q.number.equal("18.00", "18"))
     assert.is_true(q.number.equal("70,000", 70000))
