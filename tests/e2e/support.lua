@@ -15,6 +15,10 @@ support.root = sys.cwd()
 support.guard_ms = tonumber(sys.env "QLUA_E2E_GUARD_MS") or 300000
 support.shared = file.real(support.root .. "/../shared/data") or file.real(support.root .. "/../../shared/data")
 
+--- A word for a shell.
+local function quote(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
+support.quote = quote
+
 local function absolute(path) return path:sub(1, 1) == "/" and path or support.root .. "/" .. path end
 
 support.exe = absolute(sys.env "QLUA_BINARY" or sys.exe())
@@ -252,8 +256,6 @@ function support.fixed_port()
 end
 
 -- ---- a terminal ---------------------------------------------------------------------------------------------
-
-local function quote(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
 
 --- Run qlua on a terminal of its own.
 -- @tparam {string,...} argv
