@@ -5,6 +5,7 @@
 
 local file = require "qlua.core.file"
 local json = require "qlua.core.json"
+local schema = require "qlua.schema"
 local store = require "qlua.core.store"
 
 local dir = (...)
@@ -12,7 +13,7 @@ if not dir then
   io.stderr:write("usage: qlua lua tools/check_ledger.lua RUN_DIR\n")
   return 2
 end
-local db = assert(store.open(dir .. "/run.db", { read_only = true }))
+local db = assert(store.open(dir .. "/run.db", { schema = schema.sql, version = schema.version, read_only = true }))
 local differences = 0
 
 local function differ(format, ...)

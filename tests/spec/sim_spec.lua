@@ -463,7 +463,8 @@ describe("sim transport", function()
     local client = http.open { max_in_flight = 64 }
     local function send(path, body)
       return client:send { method = body and "POST" or "GET", url = ("http://127.0.0.1:%d%s"):format(server:port(), path),
-        body = body and json.encode(body), headers = { ["content-type"] = "application/json" }, sse = body and body.stream, total_ms = 20000 }
+        body = body and json.encode(body), headers = { ["content-type"] = "application/json" }, sse = body and body.stream,
+        total_ms = 20000 }
     end
     local ok, err = pcall(fn, send, server)
     client:close()

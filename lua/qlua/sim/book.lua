@@ -11,6 +11,7 @@ local chance = require "qlua.sim.chance"
 local file = require "qlua.core.file"
 local hash = require "qlua.core.hash"
 local json = require "qlua.core.json"
+local recall = require "qlua.sim.recall"
 local replies = require "qlua.sim.replies"
 local scores = require "qlua.sim.scores"
 local tokens = require "qlua.sim.tokens"
@@ -20,6 +21,7 @@ local book = {}
 book.__index = book
 
 local CONTINUATIONS_AT_MOST = 64 -- a key's number is question × this + continuation
+local RECENT_AT_MOST = 512 -- questions whose scores are kept
 local LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 local function letter(index) return LETTERS:sub(index, index) end
@@ -148,7 +150,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function book.build(plan, open_task)
-  local self = setmetatable({ plan = plan, questions = {}, numbers = {}, ledger = {}, recent = {}, recent_count = 0 }, book)
+  local self = setmetatable({ plan = plan, questions = {}, numbers = {}, ledger = {}, recent = recall.new(RECENT_AT_MOST) }, book)
   local accuracies = {}
   for _, entry in ipairs(plan.datasets) do
     local task, err = open_task(entry)
@@ -196,15 +198,13 @@ function book:find(text)
   return self.questions[number // CONTINUATIONS_AT_MOST], continuation > 0 and continuation or nil
 end
 
-local RECENT_AT_MOST = 2048
 
 --- The planned log-probabilities of a question's choices.
 -- @treturn {{text=string,pieces=table,sum=number,logprobs=table},...}
 -- @treturn table its prompt
 function book:choices(question)
-  local known = self.recent[question]
+  local known = self.recent:get(question)
   if known then return known, known.prompt end
-  if self.recent_count >= RECENT_AT_MOST then self.recent, self.recent_count = {}, 0 end
   local prompt = question.entry.task:prompt(question.at)
   local choices, sizes = {}, {}
   for i, text in ipairs(prompt.continuations) do
@@ -219,7 +219,7 @@ function book:choices(question)
     choice.logprobs = scores.spread(key .. "\31" .. i, sums[i], #choice.pieces)
   end
   choices.prompt = prompt
-  self.recent[question], self.recent_count = choices, self.recent_count + 1 -- its other choices come right after it
+  self.recent:put(question, choices, 1) -- its other choices come right after it
   return choices, prompt
 end
 
