@@ -17,8 +17,11 @@ local HTML = "<html><head><title>502 Bad Gateway</title></head><body><center><h1
 local PHRASES = { [408] = "Request Timeout", [429] = "Too Many Requests", [500] = "InternalServerError",
   [503] = "Service Unavailable" }
 
+-- Where nothing else is said a stream is hit after its second event, and a whole body in its middle: never after its end,
+-- where nobody would notice.
 local function place(plan, fault, kind)
-  plan.fault = { kind = kind, after_bytes = fault.after_bytes, after_events = fault.after_events or 2,
+  local after_bytes = fault.after_bytes or (not plan.events and math.max(1, #plan.body // 2)) or nil
+  plan.fault = { kind = kind, after_bytes = after_bytes, after_events = fault.after_events or 2,
     stall_ms = fault.stall_ms }
 end
 
