@@ -191,11 +191,11 @@ local function count_known(self, one, dataset)
 end
 
 local function ask_dataset(self, one, dataset, server, client)
-  local phase = self.store:open_phase(one.name, dataset.name, clock.wall_ns())
+  local phase = self.store:open_phase(one.name, dataset.name, clock.now_ns() + self.wall_offset_ns)
   local job = new_job(self, one, dataset, server, client)
   self.progress:phase(one.name, dataset.name, dataset.task:size(), count_known(self, one, dataset))
   local tally = pipeline.ask(job)
-  self.store:update_phase(phase, clock.wall_ns(), tally.asked)
+  self.store:update_phase(phase, clock.now_ns() + self.wall_offset_ns, tally.asked)
   self.store:commit()
   self.progress:finish()
   return tally
