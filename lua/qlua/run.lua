@@ -185,17 +185,19 @@ local function warm_up(self, one, server, client)
   end
 end
 
+-- Answers that are there already; errors are none, they are asked again.
 local function count_known(self, one, dataset)
-  local row = self.store:one("SELECT count(*) AS n FROM answer WHERE variant = ? AND dataset = ?", one.name, dataset.name)
+  local row = self.store:one([[SELECT count(*) AS n FROM answer WHERE variant = ? AND dataset = ?
+    AND outcome NOT IN (]] .. outcomes.sql_errors .. ")", one.name, dataset.name)
   return row.n
 end
 
 local function ask_dataset(self, one, dataset, server, client)
-  local phase = self.store:open_phase(one.name, dataset.name, clock.wall_ns())
+  local phase = self.store:open_phase(one.name, dataset.name, clock.now_ns() + self.wall_offset_ns)
   local job = new_job(self, one, dataset, server, client)
-  self.progress:phase(one.name, dataset.name, dataset.task:size(), count_known(self, one, dataset))
+  self.progress:phase(one.name, dataset.name, dataset.task:size(), 0, count_known(self, one, dataset))
   local tally = pipeline.ask(job)
-  self.store:update_phase(phase, clock.wall_ns(), tally.asked)
+  self.store:update_phase(phase, clock.now_ns() + self.wall_offset_ns, tally.asked)
   self.store:commit()
   self.progress:finish()
   if tally.first_error then
@@ -206,9 +208,7 @@ end
 
 local function is_complete(self, one)
   for _, dataset in ipairs(self.made.datasets) do
-    local row = self.store:one([[SELECT count(*) AS n FROM answer WHERE variant = ? AND dataset = ?
-      AND outcome NOT IN (]] .. outcomes.sql_errors .. ")", one.name, dataset.name)
-    if row.n < dataset.task:size() then return false end
+    if count_known(self, one, dataset) < dataset.task:size() then return false end
   end
   return true
 end
