@@ -42,7 +42,7 @@ local function refuse_mixing(dir, differences)
 end
 
 local function open_store(made, options)
-  local dir, err = options.resume, nil
+  local dir, err = options.resume
   if dir then
     dir = dir:gsub("/+$", "")
     if not file.stat(dir .. "/run.db") then
