@@ -203,8 +203,8 @@ local function identity_of(job, sample, prompt_sha256)
 end
 
 local function answer_row(job, sample, identity, prompt_sha256)
-  return { prompt_sha256 = prompt_sha256, variant = job.variant.name, dataset = job.dataset.name, sample = sample.id, repeat_index = job.repeat_index,
-    identity = identity }
+  return { variant = job.variant.name, dataset = job.dataset.name, sample = sample.id, repeat_index = job.repeat_index,
+    identity = identity, prompt_sha256 = prompt_sha256 }
 end
 
 local function add_response(row, response, wall_offset_ns)

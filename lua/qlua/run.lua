@@ -42,7 +42,7 @@ local function refuse_mixing(dir, differences)
 end
 
 local function open_store(made, options)
-  local dir, err = options.resume, nil
+  local dir, err = options.resume
   if dir then
     dir = dir:gsub("/+$", "")
     if not file.stat(dir .. "/run.db") then
@@ -220,7 +220,8 @@ local function record_server(self, one, server)
 end
 
 local function start_server(self, one, client)
-  self.progress:message(("%s: starting %s"):format(one.name, one.dialect.name))
+  self.progress:message { en = ("%s: starting %s"):format(one.name, one.dialect.name),
+    zh = ("%s：正在启动 %s"):format(one.name, one.dialect.name) }
   return supervisor.start(one.dialect, one.variant, {
     client = client, log_path = ("%s/logs/%s.log"):format(self.dir, one.name), nonce = self.nonce, plan = self.made.for_dialect,
     config = self.made.config, endpoint = one.variant.server.endpoint,
@@ -250,7 +251,7 @@ end
 
 local function run_variant(self, one)
   if is_complete(self, one) then
-    self.progress:message(("%s: all answers are there already"):format(one.name))
+    self.progress:message { en = one.name .. ": all answers are there already", zh = one.name .. "：已全部作答" }
     return nil
   end
   local client = http.open { max_in_flight = self.made.config.benchmark.concurrency }
@@ -278,7 +279,8 @@ local function watch_signals(self)
   local function on_signal()
     if self.stopped then sys.exit(130) end
     self.stopped = true
-    self.progress:message "stopping: answers are kept, servers are stopped (once more: at once)"
+    self.progress:message { en = "stopping: answers are kept, servers are stopped (once more: at once)",
+      zh = "正在停止：答案已保存，服务器正在关闭（再按一次立即退出）" }
     if self.client then self.client:cancel_all() end
   end
   task.on_signal(task.SIGINT, on_signal)
