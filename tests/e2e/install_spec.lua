@@ -65,8 +65,8 @@ describe("an installed qlua", function()
     assert.equal(0, version.code, version.all)
     local run = run_hidden { "run", "full", "--config", "demo", "--limit", "4", "--out", "hidden" }
     assert.equal(0, run.code, run.all)
-    local checked = run_hidden { "check", "--all" }
-    assert.equal(0, checked.code, checked.all)
+    local tested = run_hidden { "test" }
+    assert.equal(0, tested.code, tested.all)
     local listed = run_hidden { "list" }
     assert.is_truthy(listed.out:find "gsm8k", listed.all)
     local shown = run_hidden { "show", "gsm8k", "--sample", "0" }

@@ -105,7 +105,8 @@ describe("compressed data", function()
         JOIN sample s ON s.dataset = a.dataset AND s.id = a.sample ORDER BY 1, 2]]), support.results(dir)
     end
     local plain, plain_doc = outcomes(folder .. "/data", folder .. "/plain")
-    for _, command in ipairs { "gzip -9 gsm8k/test.jsonl mmlu/test/*.csv", "zstd -q --rm gsm8k/train.jsonl hellaswag/*.jsonl mmlu/dev/*.csv" } do
+    for _, command in ipairs { "gzip -9 gsm8k/test.jsonl mmlu/test/*.csv",
+      "zstd -q --rm gsm8k/train.jsonl hellaswag/*.jsonl mmlu/dev/*.csv" } do
       local done = support.command({ "sh", "-c", command }, { cwd = folder .. "/data" })
       assert.equal(0, done.code, done.all)
     end
