@@ -136,6 +136,7 @@ void ql_host_close(struct ql_host *host) {
   lua_close(host->L);
   ql_loop_turn(host->loop, 0); // close callbacks of handles that finalizers closed
   ql_task_release(memory);
+  ql_pool_free(&host->guard.pool);
   free(host);
 }
 
