@@ -187,7 +187,7 @@ function command.run(opts, words, argv)
   resolved, err = load_config(opts, wanted)
   if not resolved then return nil, err end
   local made
-  made, err = require("qlua.plan").make(resolved, { data_dir = opts.data })
+  made, err = require("qlua.plan").make(resolved, { data_dir = opts.data, layouts = opts.layout })
   if not made then return nil, err end
   note_differences(made)
   if opts.dry_run then
