@@ -126,6 +126,7 @@ function askers.loglikelihood(job, sample, prompt, prompt_sha256)
     if not response then return nil, err end
     scored[i], err = choices.sum(response, prompt.text, continuation)
     if not scored[i] then return nil, { outcome = "protocol", kind = err.kind, text = err.text, tries = response.sent.tries } end
+    scored[i].text = continuation -- what acc_norm counts the characters of
     responses[i] = response
   end
   local response = joined(responses)
@@ -202,8 +203,8 @@ local function identity_of(job, sample, prompt_sha256)
 end
 
 local function answer_row(job, sample, identity, prompt_sha256)
-  return { prompt_sha256 = prompt_sha256, variant = job.variant.name, dataset = job.dataset.name, sample = sample.id, repeat_index = job.repeat_index,
-    identity = identity }
+  return { variant = job.variant.name, dataset = job.dataset.name, sample = sample.id, repeat_index = job.repeat_index,
+    identity = identity, prompt_sha256 = prompt_sha256 }
 end
 
 local function add_response(row, response, wall_offset_ns)
@@ -301,7 +302,10 @@ local function count(job, tally, row)
     count_refusals(tally, row)
   end
   if row.outcome == "correct" then tally.correct = tally.correct + 1 end
-  if outcomes.class(row.outcome) == "error" then tally.errors = tally.errors + 1 end
+  if outcomes.class(row.outcome) == "error" then
+    tally.errors = tally.errors + 1
+    tally.first_error = tally.first_error or row.error_text
+  end
   tally.tokens = tally.tokens + (row.is_new and row.completion_tokens or 0)
   job.on_progress(tally)
   if row.outcome == "server_dead" then
@@ -314,8 +318,9 @@ end
 
 --- Ask all questions of a dataset.
 -- @tparam table job task, script, dataset, variant, mode, endpoint, model, sampling, stream, scorers, sender, store,
---   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body, force (judge again what is answered)
--- @treturn table tally { total, done, asked, correct, errors, tokens, stop = err or nil }
+--   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body,
+--   force (judge again what is answered)
+-- @treturn table tally { total, done, asked, correct, errors, first_error = text or nil, tokens, stop = err or nil }
 function pipeline.ask(job)
   local size = job.task:size()
   local tally, next_index, failed = new_tally(size), 0, nil

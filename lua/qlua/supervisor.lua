@@ -177,7 +177,7 @@ local function check_completion(self, options)
 end
 
 local function make_ready(self, options)
-  local ok, err = true, nil
+  local ok, err
   if self.process then
     ok, err = wait_for_health(self, options)
     if not ok then return nil, err end
