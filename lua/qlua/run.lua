@@ -13,6 +13,7 @@ local pipeline = require "qlua.pipeline"
 local plan = require "qlua.plan"
 local run_report = require "qlua.run_report"
 local run_store = require "qlua.run_store"
+local secrets = require "qlua.secrets"
 local sender = require "qlua.sender"
 local supervisor = require "qlua.supervisor"
 local sys = require "qlua.core.sys"
@@ -74,7 +75,7 @@ local function variant_record(one)
   local variant = one.variant
   return { description = variant.description, model = variant.model, engine = variant.engine,
     quantization = variant.quantization, kv_cache_dtype = variant.kv_cache_dtype, generation = variant.generation,
-    argv = one.launch and json.array(one.launch.argv) or nil, simulated = one.dialect.simulated or nil }
+    argv = one.launch and json.array(secrets.words(one.launch.argv)) or nil, simulated = one.dialect.simulated or nil }
 end
 
 -- Which category each group belongs to, as the samples' meta says it.
@@ -101,19 +102,19 @@ local function dataset_record(one)
 end
 
 local function open_session(self)
-  local made, store = self.made, self.store
+  local made, store, command = self.made, self.store, secrets.words(self.options.command)
   self.wall_offset_ns = clock.wall_ns() - clock.now_ns()
   local now = clock.iso()
   self.started_at = store:meta "started_at" or store:meta("started_at", now)
-  local facts = manifest.make(made, { command = self.options.command, created_at = self.started_at })
-  store:open_session(now, { wall_offset_ns = self.wall_offset_ns, command = self.options.command })
+  local facts = manifest.make(made, { command = command, created_at = self.started_at })
+  store:open_session(now, { wall_offset_ns = self.wall_offset_ns, command = command })
   self.wall_offsets = {}
   self.manifest = facts
   store:meta("manifest", facts)
-  store:meta("config", made.config)
+  store:meta("config", secrets.config(made.config))
   store:meta("simulated", made.simulated)
   if made.data_dir then store:meta("data_dir", made.data_dir) end
-  if not store:meta "options" then store:meta("options", { command = json.array(self.options.command) }) end
+  if not store:meta "options" then store:meta("options", { command = json.array(command) }) end
   for position, one in ipairs(made.variants) do
     store:put_variant(one.name, position, one.variant.identity, variant_record(one))
   end
@@ -214,8 +215,8 @@ local function is_complete(self, one)
 end
 
 local function record_server(self, one, server)
-  self.manifest.servers[one.name] = { argv = server.argv and json.array(server.argv), base_url = server.base_url, facts = server.facts,
-    unix_socket = server.unix_socket }
+  self.manifest.servers[one.name] = { argv = server.argv and json.array(secrets.words(server.argv)),
+    base_url = secrets.url(server.base_url), facts = server.facts, unix_socket = server.unix_socket }
   self.store:meta("manifest", self.manifest)
 end
 

@@ -105,6 +105,10 @@ local function resumed_command(dir)
   if not store then return nil, err end
   local words = store:meta "options" and store:meta("options").command
   store:close()
+  if words and require("qlua.secrets").is_hidden_in(words) then
+    return nil, { kind = "usage", text = ("--resume %s: a key was given on the command line, and is not kept"):format(dir),
+      hint = "repeat the command with --resume: qlua run SUITE --config FILE … --resume " .. dir }
+  end
   if not words then return nil, { kind = "data", text = ("--resume %s: the run does not say how it was started"):format(dir) } end
   return words
 end
