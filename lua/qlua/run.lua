@@ -113,7 +113,7 @@ local function open_session(self)
   store:meta("config", made.config)
   store:meta("simulated", made.simulated)
   if made.data_dir then store:meta("data_dir", made.data_dir) end
-  if not store:meta "options" then store:meta("options", { command = json.array(self.options.command) }) end
+  if not store:meta "options" then store:meta("options", { command = json.array(self.options.command), folder = sys.cwd() }) end
   for position, one in ipairs(made.variants) do
     store:put_variant(one.name, position, one.variant.identity, variant_record(one))
   end
