@@ -114,7 +114,7 @@ local function open_session(self)
   store:meta("config", secrets.config(made.config))
   store:meta("simulated", made.simulated)
   if made.data_dir then store:meta("data_dir", made.data_dir) end
-  if not store:meta "options" then store:meta("options", { command = json.array(command) }) end
+  if not store:meta "options" then store:meta("options", { command = json.array(command), folder = sys.cwd() }) end
   for position, one in ipairs(made.variants) do
     store:put_variant(one.name, position, one.variant.identity, variant_record(one))
   end
@@ -141,6 +141,10 @@ local function timeouts_of(benchmark)
     idle_ms = benchmark.idle_timeout_s * 1000 // 1 | 0, total_ms = benchmark.total_timeout_s * 1000 // 1 | 0 }
 end
 
+local function endpoint_of(one, dataset)
+  return dataset.endpoint or one.variant.server.endpoint or "completions"
+end
+
 local function new_sender(self, one, server, client)
   return sender.new {
     client = client, dialect = one.dialect, variant = one.variant, server = server, store = self.store,
@@ -158,7 +162,7 @@ local function new_job(self, one, dataset, server, client)
   local config = self.made.config
   return {
     task = dataset.task, script = dataset.script, dataset = dataset, variant = one.variant, mode = dataset.mode,
-    endpoint = dataset.endpoint or one.variant.server.endpoint or "completions", model = server.model, args = dataset.args,
+    endpoint = endpoint_of(one, dataset), model = server.model, args = dataset.args,
     sampling = one.variant.generation, stream = config.benchmark.collect_latency, scorers = dataset.scorers,
     sender = new_sender(self, one, server, client), store = self.store, repeat_index = 0,
     concurrency = config.benchmark.concurrency, extra_body = one.variant.server.extra_body,
@@ -178,7 +182,7 @@ local function warm_up(self, one, server, client)
   for i = 1, count do
     local prompt = dataset.task:prompt((i - 1) % dataset.task:size())
     if prompt then
-      local ask = { mode = "generate", prompt = prompt, endpoint = prompt.messages and "chat" or "completions",
+      local ask = { mode = "generate", prompt = prompt, endpoint = prompt.messages and "chat" or endpoint_of(one, dataset),
         model = server.model, sampling = sampling, extra_body = one.variant.server.extra_body }
       local request = one.dialect.request(ask)
       transmitter:transmit(request, json.encode(request.body))
@@ -225,7 +229,7 @@ local function start_server(self, one, client)
     zh = ("%s：正在启动 %s"):format(one.name, one.dialect.name) }
   return supervisor.start(one.dialect, one.variant, {
     client = client, log_path = ("%s/logs/%s.log"):format(self.dir, one.name), nonce = self.nonce, plan = self.made.for_dialect,
-    config = self.made.config, endpoint = one.variant.server.endpoint,
+    config = self.made.config, endpoint = endpoint_of(one, self.made.datasets[1]),
     write_file = function(name, text)
       local path = ("%s/logs/%s"):format(self.dir, name)
       local ok, err = file.write(path, text)
