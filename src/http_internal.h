@@ -71,6 +71,7 @@ struct ql_http_job {
   struct ql_sse sse;
   struct ql_http_sink sink;
   size_t event_cap;
+  curl_socket_t sockets[2]; // the latest opened for it: IPv4 or UNIX, IPv6; CURL_SOCKET_BAD for none
   uint64_t connected_ns, progress_ns, armed_ns;
   bool has_all_headers, is_stream, is_sinking, is_restarted;
   struct ql_err *failure; // set in a callback that stops the transfer
@@ -110,6 +111,8 @@ struct ql_http {
   uv_timer_t timer; // curl's
   uv_idle_t kick;   // curl's timer of zero: a zero uv_timer would wait for the next millisecond
   CURLM *multi;
+  struct ql_http_watch **watches; // by descriptor
+  size_t watch_cap;
   long max_connections;
   struct ql_http_slot *free_slots;
   char *no_proxy; // $NO_PROXY and the loopback hosts
@@ -128,6 +131,8 @@ void ql_http_job_free(struct ql_http_job *job); // without its reply
 // http_io.c
 void *ql_http_thread(void *http);
 int ql_http_io_open(struct ql_http *http, struct ql_err *err);
+curl_socket_t ql_http_open_socket(void *job, curlsocktype purpose, struct curl_sockaddr *address); // for curl
+void ql_http_unwatch_job(struct ql_http *http, const struct ql_http_job *job); // before it was connected
 void ql_http_job_ended(struct ql_http_job *job); // counts it, hands it back, starts the lane's next
 
 // http_transfer.c

@@ -10,11 +10,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
-struct watch {
+struct ql_http_watch {
   uv_poll_t poll;
   curl_socket_t fd;
   int events;
+  uint64_t number; // of the job that asked last: the descriptor may have gone to another
   struct ql_http *http;
 };
 
@@ -106,7 +108,7 @@ static void take_finished(struct ql_http *http) {
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events) {
-  struct watch *watch = poll->data;
+  struct ql_http_watch *watch = poll->data;
   struct ql_http *http = watch->http;
   // An error has stopped the watch. What came before it is still to be read, and the read after that says
   // what it was, where CURL_CSELECT_ERR would lose both.
@@ -126,29 +128,79 @@ static void on_ready(uv_poll_t *poll, int status, int events) {
 
 static void free_watch(uv_handle_t *handle) { free(handle->data); }
 
+static struct ql_http_watch *watch_of(const struct ql_http *http, curl_socket_t fd) {
+  return fd >= 0 && (size_t)fd < http->watch_cap ? http->watches[fd] : NULL;
+}
+
+static struct ql_http_watch *add_watch(struct ql_http *http, curl_socket_t fd) {
+  struct ql_http_watch *watch = ql_calloc(1, sizeof *watch);
+  watch->fd = fd;
+  watch->http = http;
+  if (uv_poll_init_socket(&http->uv, &watch->poll, fd) != 0) {
+    free(watch);
+    return NULL;
+  }
+  watch->poll.data = watch;
+  if ((size_t)fd >= http->watch_cap) {
+    size_t cap = (size_t)fd * 2 + 64;
+    http->watches = ql_realloc(http->watches, cap * sizeof(struct ql_http_watch *));
+    memset(http->watches + http->watch_cap, 0, (cap - http->watch_cap) * sizeof(struct ql_http_watch *));
+    http->watch_cap = cap;
+  }
+  http->watches[fd] = watch;
+  return watch;
+}
+
+static void unwatch(struct ql_http *http, curl_socket_t fd) {
+  struct ql_http_watch *watch = watch_of(http, fd);
+  if (!watch)
+    return;
+  http->watches[fd] = NULL;
+  uv_close((uv_handle_t *)&watch->poll, free_watch);
+}
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known) {
-  (void)easy;
+  (void)known;
   struct ql_http *http = arg;
-  struct watch *watch = known;
+  struct ql_http_job *job = NULL;
   if (what == CURL_POLL_REMOVE) {
-    if (watch)
-      uv_close((uv_handle_t *)&watch->poll, free_watch);
-    curl_multi_assign(http->multi, fd, NULL);
+    unwatch(http, fd);
     return 0;
   }
-  if (!watch) {
-    watch = ql_calloc(1, sizeof *watch);
-    watch->fd = fd;
-    watch->http = http;
-    if (uv_poll_init_socket(&http->uv, &watch->poll, fd) != 0) {
-      free(watch);
-      return -1;
-    }
-    watch->poll.data = watch;
-    curl_multi_assign(http->multi, fd, watch);
-  }
+  struct ql_http_watch *watch = watch_of(http, fd);
+  if (!watch)
+    watch = add_watch(http, fd);
+  if (!watch)
+    return -1;
+  curl_easy_getinfo(easy, CURLINFO_PRIVATE, &job);
+  watch->number = job ? job->number : 0;
   watch->events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
   return uv_poll_start(&watch->poll, watch->events, on_ready) == 0 ? 0 : -1;
+}
+
+// A socket that was still connecting is closed by libcurl 7.88 before it says so, or, when the next one got the
+// same number, without saying so at all. Hence two cares: a new socket under a watched number is registered
+// with the kernel anew, and a transfer that ends before it was connected takes its watches along.
+curl_socket_t ql_http_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
+  (void)purpose;
+  struct ql_http_job *job = arg;
+  struct ql_http *http = job->lane->http;
+  int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  if (fd < 0)
+    return CURL_SOCKET_BAD;
+  struct ql_http_watch *stale = watch_of(http, fd);
+  if (stale)
+    uv_poll_start(&stale->poll, stale->events, on_ready);
+  job->sockets[address->family == AF_INET6] = fd;
+  return fd;
+}
+
+void ql_http_unwatch_job(struct ql_http *http, const struct ql_http_job *job) {
+  for (size_t i = 0; i < QL_LEN(job->sockets); i++) {
+    const struct ql_http_watch *watch = watch_of(http, job->sockets[i]);
+    if (watch && watch->number == job->number)
+      unwatch(http, job->sockets[i]);
+  }
 }
 
 static void time_out(struct ql_http *http) {
@@ -286,10 +338,13 @@ void *ql_http_thread(void *arg) {
     uv_run(&http->uv, UV_RUN_DEFAULT);
   ql_http_slots_free(http);
   curl_multi_cleanup(http->multi); // closes the kept connections
+  for (size_t fd = 0; fd < http->watch_cap; fd++)
+    unwatch(http, (curl_socket_t)fd);
   uv_close((uv_handle_t *)&http->wake, NULL);
   uv_close((uv_handle_t *)&http->timer, NULL);
   uv_close((uv_handle_t *)&http->kick, NULL);
   uv_run(&http->uv, UV_RUN_DEFAULT);
   uv_loop_close(&http->uv);
+  free(http->watches);
   return NULL;
 }

@@ -171,6 +171,7 @@ struct ql_http_job *ql_http_job_new(const struct ql_http_request *request, struc
   struct ql_http_job *job = ql_calloc(1, sizeof *job);
   job->request = *request;
   job->sink.fd = -1;
+  job->sockets[0] = job->sockets[1] = CURL_SOCKET_BAD;
   if (!job->request.max_body_bytes)
     job->request.max_body_bytes = DEFAULT_MAX_BODY_BYTES;
   if (!job->request.max_event_bytes)

@@ -289,6 +289,8 @@ void ql_http_transfer_start(struct ql_http *http, struct ql_http_job *job) {
   ql_http_options_set(http, job);
   curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, job);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, ql_http_open_socket);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, job);
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, job);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -355,6 +357,8 @@ void ql_http_transfer_done(struct ql_http *http, struct ql_http_job *job, CURLco
   long status = status_of(job), connections = 0;
   curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connections);
   atomic_fetch_add_explicit(&job->lane->connections, (uint64_t)connections, memory_order_relaxed);
+  if (!job->connected_ns && job->failure) // see ql_http_open_socket; when curl ends it, it has also told us
+    ql_http_unwatch_job(http, job);
   curl_multi_remove_handle(http->multi, easy);
   if (must_restart(job, code)) {
     restart(http, job);

@@ -538,8 +538,8 @@ static void make_type(lua_State *L, const char *name, lua_CFunction gc) {
 }
 
 int ql_open_http(lua_State *L) {
-  static const luaL_Reg functions[] = {{"open", open_client}, {"split_events", split_events}, {"is_loopback", is_loopback},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"open", open_client}, {"split_events", split_events}, {"is_loopback", is_loopback}, {NULL, NULL}};
   make_type(L, THREAD, thread_gc);
   make_type(L, BOX, box_gc);
   make_type(L, SPLITTER, splitter_gc);

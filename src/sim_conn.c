@@ -185,8 +185,7 @@ static void advance(struct ql_sim_exchange *conn) {
 }
 
 void ql_sim_conn_on_due(struct ql_sim_turn *turn) {
-  struct ql_sim_exchange *conn = (struct ql_sim_exchange *)(void *)((char *)turn - offsetof(struct ql_sim_exchange, turn));
-  advance(conn);
+  advance((struct ql_sim_exchange *)(void *)((char *)turn - offsetof(struct ql_sim_exchange, turn)));
 }
 
 static void take_place(struct ql_sim_exchange *conn) {

@@ -90,7 +90,8 @@ static void on_timer(uv_poll_t *poll, int status, int events) {
   arm(pace);
 }
 
-struct ql_sim_pace *ql_sim_pace_open(struct ql_loop *loop, void (*on_due)(struct ql_sim_turn *turn), struct ql_err *err) {
+struct ql_sim_pace *ql_sim_pace_open(struct ql_loop *loop, void (*on_due)(struct ql_sim_turn *turn),
+                                     struct ql_err *err) {
   int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
   if (fd < 0) {
     ql_fail(err, QL_E_IO, "cannot make a timer: %s", strerror(errno));

@@ -17,7 +17,8 @@ struct ql_sim_turn {
 
 struct ql_sim_pace;
 // on_due is called for each turn that has come, after it has been taken out; it may put it back.
-struct ql_sim_pace *ql_sim_pace_open(struct ql_loop *loop, void (*on_due)(struct ql_sim_turn *turn), struct ql_err *err);
+struct ql_sim_pace *ql_sim_pace_open(struct ql_loop *loop, void (*on_due)(struct ql_sim_turn *turn),
+                                     struct ql_err *err);
 void ql_sim_pace_close(struct ql_sim_pace *pace);
 void ql_sim_pace_put(struct ql_sim_pace *pace, struct ql_sim_turn *turn, uint64_t due_ns);
 void ql_sim_pace_drop(struct ql_sim_pace *pace, struct ql_sim_turn *turn); // fine when it is not waiting

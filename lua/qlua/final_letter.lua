@@ -7,6 +7,7 @@ local letter_patterns = require "qlua.letter_patterns"
 local reply = require "qlua.reply"
 
 local TAIL = 4000 -- bytes of a last line or sentence that are looked at
+local NEAR_END = 400 -- bytes: a label named earlier and never again was weighed, not chosen
 
 local function find_all(pattern, text)
   local matches, err = pattern:find_all(text)
@@ -78,7 +79,7 @@ local function by_statement(set, text, canonical)
   local nothing = find_all(set.none, text)
   local last_nothing = nothing[#nothing]
   if last_nothing and (not final or last_nothing[1] > final.to) then return nil, "no_answer" end
-  if not final then return nil end
+  if not final then return nil, set.none_of:find(text) and "no_answer" or nil end
   if final.how ~= "is the answer" then
     local from, _, one, other = set.also:find(text:sub(final.to + 1, final.to + 40))
     if from and (one or other) ~= final.label then return nil, "ambiguous" end
@@ -146,7 +147,10 @@ end
 local CHOOSING = { "therefore", "thus", "hence", "%f[%a]so%f[%A]", "best", "correct", "choose", "chose", "select", "most ", "pick",
                    "conclu", "answer", "所以", "因此", "综上", "符合", "故" }
 local DENYING = { "%f[%a]not%f[%A]", "n't%f[%A]", "n’t", "incorrect", "wrong", "false", "eliminat", "rule", "exclud", "less ", "least",
-                  "neither", "except", "不", "错", "排除", "score" }
+                  "neither", "except", "不", "错", "排除" }
+-- Right behind a label: what makes it a choice turned down.
+local DENIED = { "^%S*%s*i?s?w?a?s? not%f[%A]", "^%S*%s*isn't", "^%S*%s*is incorrect", "^%S*%s*is wrong", "^%S*%s*is false",
+                 "can be ruled", "can be elim", "^[^。，]*错", "^[^。，]*不" }
 
 local function last_sentence(line)
   local from = 1
@@ -164,7 +168,7 @@ local function by_last_sentence(set, text, canonical)
   local stop = trimmed_end(text)
   local tail_from = math.max(1, stop - 40)
   local from, to, label = set.ending:find(text:sub(tail_from, stop))
-  if label and text:sub(tail_from + from - 2, tail_from + from - 2) ~= "" or label and from > 1 then
+  if label and (from > 1 or tail_from == 1) then -- not where the tail was cut
     return { value = canonical[label], how = "ends with", span = { from = tail_from + from - 1, to = tail_from + to - 1 } }
   end
   local line, offset = last_line(text)
@@ -173,13 +177,15 @@ local function by_last_sentence(set, text, canonical)
   return by_only(set.named, sentence, offset + inner, "last sentence", canonical)
 end
 
--- Only one label is named in the whole reply, and nothing is denied of it.
+-- Only one label is named in the whole reply, near its end, and nothing is denied of it.
 local function by_naming(set, text, canonical)
   local found, why = by_only(set.named, text, 0, "only one named", canonical)
   if not found then return nil, why end
+  if found.span.to < trimmed_end(text) - NEAR_END then return nil, "no_answer" end
   for _, match in ipairs(find_all(set.named, text)) do
-    local around = text:sub(math.max(1, match[1] - 80), match[2] + 80)
-    if has_cue(around, DENYING) then return nil, "no_answer" end
+    local before = text:sub(math.max(1, match[1] - 60), match[1] - 1):match "[^.!?\n]*$"
+    local after = text:sub(match[2] + 1, match[2] + 60):match "^[^.!?\n]*"
+    if has_cue(before, DENYING) or has_cue(after, DENIED) then return nil, "no_answer" end
   end
   return found
 end

@@ -330,14 +330,27 @@ local function from_line(text, first, last)
   end
 end
 
-local function by_position(text, first, last)
-  local lines, at = {}, first
+local SPOKEN = { [""] = true, output = true, text = true, txt = true, plaintext = true, markdown = true, md = true, latex = true }
+
+-- The lines of a text that say something: a program's lines are left out, what it printed is not.
+local function spoken_lines(text, first, last)
+  local lines, at, is_code = {}, first, false
   while at <= last do
     local stop = text:find("\n", at, true)
     stop = stop and stop <= last and stop - 1 or last
-    lines[#lines + 1] = { at, stop }
+    local fence = text:match("^[ \t]*```(%w*)", at)
+    if fence then
+      is_code = not is_code and not SPOKEN[fence:lower()]
+    elseif not is_code then
+      lines[#lines + 1] = { at, stop }
+    end
     at = stop + 2
   end
+  return lines
+end
+
+local function by_position(text, first, last)
+  local lines = spoken_lines(text, first, last)
   for index = #lines, 1, -1 do
     local from, to = lines[index][1], lines[index][2]
     local line = text:sub(from, to)

@@ -57,9 +57,9 @@ local SMALL = [==[
 local NONE = [==[
   \b (?i:answer|option|choice) \b [*_]{0,2} \s? (?: (?i:is|choose)\b | : ) \s{0,3}
   (?: \(? (?i:none|not\s(?:listed|given|among|in|provided|available)|inconclusive|cannot|ambiguous|undetermined) \b | \( (?!LABEL\b) [A-Z] \) )
-  | (?i: \b none\sof\sthe\s(?:above|given|options|choices|provided|answer) \b | answer\scannot\sbe\sdetermined )
-  | 答案】[\s:]{0,3} (?:无|没有|题目)
+  | (?i: answer\scannot\sbe\sdetermined ) | 答案】[\s:]{0,3} (?:无|没有|题目)
 ]==]
+local NONE_OF = [==[ (?i: \b none\sof\s(?:the|these)\s(?:above|given|options|choices|provided|answers?) \b ) ]==]
 
 -- A second letter joined to one just read.
 local ALSO = [==[
@@ -83,7 +83,7 @@ local BOLD = [==[
 ]==]
 
 -- A label named outright: bracketed, or after "option". (A capital letter alone never counts.)
-local NAMED = [==[ \( (LABEL) \) | \b (?i:option|choice) \s ["'*_(]{0,3} (LABEL) (?![\w']) | 选项\s? (LABEL) | (LABEL)\s? 选项 ]==]
+local NAMED = [==[ (?<!\w) \( (LABEL) \) | \b (?i:option|choice) \s ["'*_(]{0,3} (LABEL) (?![\w']) | 选项\s? (LABEL) | (LABEL)\s? 选项 ]==]
 
 -- "… the folds increase the surface. (D)": the letter stands alone at the very end.
 local ENDING = [==[ (?: ^ | [.!?。] | \n ) \s* ["'*_]{0,3} \( (LABEL) \) ["'*_.]{0,4} \s* $ ]==]
@@ -110,7 +110,8 @@ function letter_patterns.of(labels)
   for index, cue in ipairs(CUES) do
     set.cues[index] = { how = cue[1], pattern = make(cue[2] .. OPEN .. "(LABEL)" .. CLOSE, "m") }
   end
-  set.first, set.small, set.none, set.also = make(FIRST), make(SMALL, "m"), make(NONE), make(ALSO)
+  set.first, set.small, set.also = make(FIRST), make(SMALL, "m"), make(ALSO)
+  set.none, set.none_of = make(NONE), make(NONE_OF)
   set.whole, set.whole_small, set.opening = make(WHOLE), make(WHOLE_SMALL), make(OPENING)
   set.list_line, set.bold, set.named, set.ending = make(LIST_LINE, "m"), make(BOLD), make(NAMED), make(ENDING)
   made[key] = set

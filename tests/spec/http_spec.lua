@@ -23,26 +23,29 @@ local function make_folder()
   os.remove(folder)
   local script = ([[
     set -e; command -v openssl; mkdir -m 700 %q; cd %q
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=test-authority
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout other.key -out other.pem -days 2 -subj /CN=other
-    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr -subj /CN=server
+    req="openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    $req -x509 -keyout ca.key -out ca.pem -subj /CN=test-authority
+    $req -x509 -keyout other.key -out other.pem -subj /CN=other
+    $req -keyout server.key -out server.csr -subj /CN=server
     printf 'subjectAltName=IP:127.0.0.1\n' > names
     openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem
-    openssl x509 -in server.pem -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | openssl base64 > pin
+    openssl x509 -in server.pem -pubkey -noout | openssl pkey -pubin -outform der > key.der
+    openssl dgst -sha256 -binary key.der | openssl base64 > pin
   ]]):format(folder, folder)
   local is_done, text = run("sh -c '" .. script:gsub("'", [['\'']]) .. "'")
   if not is_done then return nil, text end
   write(folder .. "/data.json", '{"a":[1,2],"text":"数学"}')
   write(folder .. "/events", 'HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n'
     .. 'data: {"n":1}\n\n: ping\n\nevent: x\ndata: a\ndata: b\n\ndata: [DONE]\n\ndata: cut')
-  write(folder .. "/busy", 'HTTP/1.0 429 Too Many Requests\r\nRetry-After: 3\r\nX-A: 1\r\nX-a: 2\r\n\r\n{"error":"busy"}')
+  write(folder .. "/busy", 'HTTP/1.0 429 Too Many Requests\r\nRetry-After: 3\r\nX-A: 1\r\nX-a: 2\r\n\r\n'
+    .. '{"error":"busy"}')
   return folder
 end
 
 -- `openssl s_server -HTTP` sends files that hold whole replies, `-WWW` plain files. Port 0 is the kernel's choice.
 local function serve(folder, mode)
-  local script = ("cd %q; exec openssl s_server -accept 127.0.0.1:0 -cert server.pem -key server.key %s >log.%s 2>&1 </dev/null")
-    :format(folder, mode, mode)
+  local script = ("cd %q; exec openssl s_server -accept 127.0.0.1:0 -cert server.pem -key server.key %s "
+    .. ">log.%s 2>&1 </dev/null"):format(folder, mode, mode)
   local _, text = run("sh -c '" .. script .. " & echo $!'")
   local pid = assert(text:match "%d+", text)
   for _ = 1, 1000 do

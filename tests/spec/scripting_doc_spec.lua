@@ -41,6 +41,10 @@ describe("docs/scripting.md", function()
     os.execute("rm -r " .. quote(folder))
   end)
 
+  it("has the same code in Chinese", function()
+    assert.same(blocks_of(assert(file.read "docs/scripting.md")), blocks_of(assert(file.read "docs/scripting.zh.md")))
+  end)
+
   it("keeps the dataset within thirty lines", function()
     for _, block in ipairs(blocks_of(assert(file.read "docs/scripting.md"))) do
       local _, lines = (block.text .. "\n"):gsub("\n", "")

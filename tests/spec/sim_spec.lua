@@ -202,7 +202,8 @@ describe("sim scoring", function()
 
   it("echoes in vLLM's shape", function()
     local made = new_service({}, sums(1))
-    local value = answered(made, "/v1/completions", { prompt = "Answer: é A", echo = true, max_tokens = 0, logprobs = 1, return_token_ids = true })
+    local value = answered(made, "/v1/completions", { prompt = "Answer: é A", echo = true, max_tokens = 0, logprobs = 1,
+      return_token_ids = true })
     local choice = value.choices[1]
     assert.same({ 0, 6, 7, 9 }, choice.logprobs.text_offset)
     assert.same({ "Answer", ":", " é", " A" }, choice.logprobs.tokens)
@@ -216,6 +217,41 @@ describe("sim scoring", function()
     end
     local by_ids = answered(made, "/v1/completions", { prompt = choice.prompt_token_ids, echo = true, max_tokens = 0, logprobs = 1 })
     assert.same(choice.logprobs, by_ids.choices[1].logprobs)
+  end)
+end)
+
+describe("sim questions that share prompts", function()
+  it("have the outcome that the first one's answer makes of them", function()
+    local samples = {}
+    for i = 1, 40 do -- the same question in pairs, the second with another right answer; two endings are one text
+      local texts = { "one way.", "another way.", i % 4 == 0 and "one way." or "a third way of doing it." }
+      samples[i] = { id = "quiz/test/" .. i - 1, input = "Go " .. (i + 1) // 2, target = i % 3, choices = texts }
+    end
+    local task = fake_task("loglikelihood", samples, function(s)
+      return { text = s.input, continuations = { " " .. s.choices[1], " " .. s.choices[2], " " .. s.choices[3] } }
+    end)
+    local made, pages = new_service({ accuracy = { default = 0.6 } }, task)
+    for i, question in ipairs(pages.questions) do
+      local best
+      for k, continuation in ipairs(task:prompt(i - 1).continuations) do
+        local request = openai.request { mode = "loglikelihood", prompt = { text = samples[i].input },
+          continuation = continuation, model = "qlua-sim" }
+        local response = assert(openai.read({ body = post(made, "/v1/completions", request.body).body, marks = MARKS }, request))
+        local value = assert(choices.sum(response, samples[i].input, continuation)).sum / (#continuation - 1)
+        if not best or value > best.value then best = { k = k, value = value } end
+      end
+      assert.equal(best.k, question.choice)
+      assert.equal(best.k - 1 == samples[i].target and "correct" or "wrong", question.outcome)
+    end
+  end)
+
+  it("are judged by the first one's text", function()
+    local samples = {}
+    for i = 1, 30 do samples[i] = { id = "quiz/test/" .. i - 1, input = "How many?", target = i == 2 and "2" or "1" } end
+    local task = fake_task("generate", samples, function(s) return { text = s.input } end)
+    local _, pages = new_service({ accuracy = { default = 1 } }, task)
+    assert.equal("wrong", pages.questions[2].outcome)
+    assert.equal("correct", pages.questions[3].outcome)
   end)
 end)
 
@@ -297,8 +333,10 @@ describe("sim protocol", function()
     status, type = error_of("/v1/completions", "{")
     assert.same({ 400, "Bad Request" }, { status, type })
     status, type, message = error_of("/v1/chat/completions", { model = "qlua-sim" })
-    assert.same({ 400, "Bad Request", "[{'type': 'missing', 'loc': ('body', 'messages'), 'msg': 'Field required'}]" }, { status, type, message })
-    _, _, message = error_of("/v1/completions", { prompt = "x", logprobs = 21 })
+    assert.same({ 400, "Bad Request" }, { status, type })
+    assert.equal("[{'type': 'missing', 'loc': ('body', 'messages'), 'msg': 'Field required'}]", message)
+    status, type, message = error_of("/v1/completions", { prompt = "x", logprobs = 21 })
+    assert.same({ 400, "BadRequestError" }, { status, type })
     assert.equal("Requested sample logprobs of 21, which is greater than max allowed: 20", message)
     assert.equal(404, (error_of("/v1/nothing", {})))
     assert.equal(405, (error_of("/v1/models", {})))
@@ -374,8 +412,20 @@ describe("sim plan and faults", function()
     assert.same({ kind = "rst" }, plans.fault_of "rst")
   end)
 
+  it("harms a prompt once, so that a retry succeeds", function()
+    local made = new_service({ faults = { { kind = "http", status = 500, share = 0.9 } } }, sums(0))
+    local first = 0
+    for i = 1, 50 do
+      if post(made, "/v1/completions", { prompt = "p" .. i }).status == 500 then
+        first = first + 1
+        assert.equal(200, post(made, "/v1/completions", { prompt = "p" .. i }).status)
+      end
+    end
+    assert.near(45, first, 12)
+  end)
+
   it("hits the share of attempts it was told, and notes each", function()
-    local made, pages = new_service({ faults = { { kind = "http", status = 429, share = 0.2, retry_after = 1 } } }, sums(0))
+    local made, pages = new_service({ faults = { { kind = "http", status = 429, share = 0.2, retry_after = 1, again = true } } }, sums(0))
     local noted = 0
     pages.note = function() noted = noted + 1 end
     local hit = 0
@@ -412,8 +462,8 @@ describe("sim transport", function()
     made.server = server
     local client = http.open { max_in_flight = 64 }
     local function send(path, body)
-      return client:send { method = body and "POST" or "GET", url = ("http://127.0.0.1:%d%s"):format(server:port(), path), body = body and json.encode(body),
-        headers = { ["content-type"] = "application/json" }, sse = body and body.stream, total_ms = 20000 }
+      return client:send { method = body and "POST" or "GET", url = ("http://127.0.0.1:%d%s"):format(server:port(), path),
+        body = body and json.encode(body), headers = { ["content-type"] = "application/json" }, sse = body and body.stream, total_ms = 20000 }
     end
     local ok, err = pcall(fn, send, server)
     client:close()
@@ -425,7 +475,8 @@ describe("sim transport", function()
 
   it("is read by the client in every harmless wire form", function()
     local plain
-    for _, fault in ipairs { { kind = "comments" }, { kind = "split", bytes = 1 }, { kind = "wire_split", bytes = 3 }, { kind = "coalesce" }, { kind = "crlf" } } do
+    for _, fault in ipairs { { kind = "comments" }, { kind = "split", bytes = 1 }, { kind = "wire_split", bytes = 3 },
+      { kind = "coalesce" }, { kind = "crlf" } } do
       with_server({ faults = { fault } }, function(send)
         local reply = send("/v1/chat/completions", CHAT)
         assert.is_nil(reply.error)

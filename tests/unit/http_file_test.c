@@ -11,8 +11,8 @@ static const struct play_scene scenes[] = {
     {"/rest", SCENE(PARTIAL "Content-Range: bytes 4-9/10\r\nContent-Length: 6\r\n\r\n456789")},
     {"/other_rest", SCENE(PARTIAL "Content-Range: bytes 0-9/10\r\nContent-Length: 10\r\n\r\n0123456789")},
     {"/whole", SCENE("HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */4\r\nContent-Length: 3\r\n\r\nno!")},
-    {"/shrunk range", SCENE("HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */4\r\nContent-Length: 3\r\n\r\n"
-                            "no!")},
+    {"/shrunk range", SCENE("HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */4\r\n"
+                            "Content-Length: 3\r\n\r\nno!")},
     {"/shrunk", SCENE("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd")},
     {"/missing", SCENE("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone")},
     {"/empty", SCENE("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")},

@@ -298,6 +298,49 @@ static void closing_calls_every_callback_once(void) {
   }
 }
 
+// Replies, cancelling and sending cross each other at random places: what the thread sanitizer is for.
+static void each_of_many_is_answered_once(void) {
+  enum { LANES = 3, EACH = 400 };
+  static struct answer answers[LANES][EACH];
+  struct ql_http_lane *lanes[LANES];
+  struct world world;
+  uint64_t answered = 0, cancelled = 0, ok = 0;
+  memset(answers, 0, sizeof answers);
+  world_open(&world, scenes, 1);
+  struct ql_http_request request = {.url = url_of(&world, "/ok"), .total_ms = 60000};
+  for (int lane = 0; lane < LANES; lane++) {
+    struct ql_http_lane_options options = {.max_in_flight = 5 + (uint32_t)lane};
+    lanes[lane] = ql_http_lane_open(world.http, &options);
+  }
+  for (int i = 0; i < EACH; i++) {
+    for (int lane = 0; lane < LANES; lane++) {
+      uint64_t number = ql_http_send(lanes[lane], &request, on_answer, &answers[lane][i], NULL);
+      CHECK(number != 0);
+      if (i % 7 == lane)
+        ql_http_cancel(lanes[lane], number);
+    }
+    if (i % 50 == 0)
+      ql_loop_turn(world.loop, 1);
+    if (i == EACH / 2)
+      ql_http_lane_cancel(lanes[0]);
+  }
+  ql_http_lane_close(lanes[1]);
+  for (int lane = 0; lane < LANES; lane++)
+    for (int i = 0; i < EACH; i++) {
+      UNTIL(&world, answers[lane][i].count > 0);
+      struct ql_http_reply *reply = answers[lane][i].reply;
+      answered += (uint64_t)answers[lane][i].count;
+      cancelled += reply->error && reply->error->kind == QL_E_CANCELLED;
+      ok += !reply->error && reply->status == 200;
+      ql_http_reply_free(reply);
+    }
+  CHECK_INT(answered, LANES * EACH);
+  CHECK_INT(ok + cancelled, LANES * EACH);
+  CHECK(ok > 0);
+  CHECK(cancelled > 0);
+  world_close(&world);
+}
+
 static void the_queue_has_an_end(void) {
   struct world world;
   struct answer answers[5] = {0};
@@ -326,4 +369,4 @@ RUN(a_kept_connection_is_used_again, the_window_is_filled_and_never_exceeded,
     fresh_connections_fill_the_pool, headers_are_lower_case_and_joined, a_request_is_sent_as_it_was_asked,
     a_large_body_is_sent_without_waiting, an_event_has_the_time_of_its_data_not_of_its_blank_line,
     only_a_stream_is_split, one_is_cancelled_and_the_others_go_on, closing_calls_every_callback_once,
-    the_queue_has_an_end)
+    each_of_many_is_answered_once, the_queue_has_an_end)

@@ -2,9 +2,10 @@
 // play: a server that plays written scenes, for tests of the HTTP client.
 //
 // Plain sockets, one thread per connection. A scene belongs to a path and is a list of lines: a line is
-// sent as it is, but for stage directions: "@gate" waits until the test opens the gate, "@pause N" waits
-// N ms, "@close" and "@rst" end the connection. After the last line the next request is awaited. Whatever
-// waits ends when the play ends. Tests wait for what the server has counted, never for a time.
+// sent as it is, but for stage directions: "@gate" waits until the test opens the gate, "@ping N" sends a
+// comment each N ms for as long as somebody listens, "@close" and "@rst" end the connection. After the last
+// line the next request is awaited. Whatever waits ends when the play ends. Tests wait for what the server
+// has counted, never for a time.
 #ifndef QL_PLAY_H
 #define QL_PLAY_H
 
@@ -59,8 +60,11 @@ static bool play_wait(struct play *play, bool for_gate, int ms) {
 static bool play_line(struct play *play, int fd, const char *line) {
   if (strcmp(line, "@gate") == 0)
     return play_wait(play, true, 0);
-  if (strncmp(line, "@pause ", 7) == 0)
-    return play_wait(play, false, atoi(line + 7));
+  if (strncmp(line, "@ping ", 6) == 0) {
+    while (play_wait(play, false, atoi(line + 6)) && send(fd, ": ping\n\n", 8, MSG_NOSIGNAL) == 8)
+      ;
+    return false;
+  }
   if (strcmp(line, "@close") == 0)
     return false;
   if (strcmp(line, "@rst") == 0) {

@@ -37,7 +37,7 @@ local function add_faults(given, opts)
 end
 
 local function given_plan(opts)
-  local given, err = {}, nil
+  local given, err = {}
   if opts.plan then
     given, err = plans.read(opts.plan)
     if not given then return nil, err end

@@ -3,8 +3,9 @@
 --
 -- The prompts come from the same code as the runner's, so a prompt that the book does not know is a difference
 -- between what was planned and what was asked, and is answered with generic text. Keys are SHA-256: of the text; for
--- scoring, of the text with each continuation; for a conversation, of its canonical JSON. What will be answered is
--- fixed while the book is built, and written to the ledger before the first request.
+-- scoring, of the text with each continuation; for a conversation, of its canonical JSON. Real sets hold questions
+-- twice: the prompt is then the first one's, and what that makes of the others is worked out. What will be answered
+-- is fixed while the book is built, and written to the ledger before the first request.
 
 local chance = require "qlua.sim.chance"
 local file = require "qlua.core.file"
@@ -35,6 +36,7 @@ local function plan_choice(self, entry, question, sample, prompt)
   local count = #prompt.continuations
   question.choice = question.outcome == "correct" and right
     or truth.wrong_choice(self.plan, entry.dataset, question.id, count, right)
+  question.winner = question.choice -- whose sum is highest; what is chosen may differ where prompts are shared
   question.value, question.form = letter(question.choice), { name = entry.mode }
 end
 
@@ -73,9 +75,52 @@ function book.conversation_key(messages)
   return json.encode(json.array(messages))
 end
 
+-- Returns whether the text was free; of two equal prompts the first keeps it.
 local function index(self, text, number)
   local key = hash.sha256_raw(text)
-  self.numbers[key] = self.numbers[key] or number -- of two equal prompts the first counts
+  if self.numbers[key] then return false end
+  self.numbers[key] = number
+  return true
+end
+
+-- A question that was asked before gets the answer of then, which may be wrong here.
+local function repeat_answer(question, first, right)
+  question.value, question.form, question.choice = first.value, first.form, first.choice
+  question.outcome = first.outcome
+  if first.value then question.outcome = tostring(first.value) == tostring(right) and "correct" or "wrong" end
+end
+
+-- The choice that wins by what was planned for each continuation where it came first (acc_norm; ties to the first).
+local function settle_shared(self, question, sample, prompt)
+  local text, best = prompt.text or book.conversation_key(prompt.messages), nil
+  for i, continuation in ipairs(prompt.continuations) do
+    local owner, which = self:find(text .. continuation)
+    local sum = self:choices(owner)[which].sum / math.max(1, utf8.len(continuation) - 1)
+    if not best or sum > best then best, question.choice = sum, i end
+  end
+  question.value = letter(question.choice)
+  question.outcome = question.choice == index_of_target(sample) and "correct" or "wrong"
+end
+
+local function add_generated(self, entry, question, sample, prompt, first)
+  plan_text(self, entry, question, sample, prompt)
+  if not first then return end
+  local kind = kind_of(sample)
+  local right = kind == "letter" and letter(index_of_target(sample)) or tostring(sample.target)
+  repeat_answer(question, first, kind == "number" and right:gsub("[,$%s]", "") or right)
+end
+
+local function add_choices(self, entry, question, sample, prompt, number, first)
+  plan_choice(self, entry, question, sample, prompt)
+  local text, is_shared = prompt.text or book.conversation_key(prompt.messages), false
+  for i, continuation in ipairs(prompt.continuations) do
+    if not index(self, text .. continuation, number * CONTINUATIONS_AT_MOST + i) then is_shared = true end
+  end
+  if entry.mode == "letter" and first then
+    repeat_answer(question, first, letter(index_of_target(sample)))
+  elseif is_shared then
+    settle_shared(self, question, sample, prompt)
+  end
 end
 
 local function add_question(self, entry, at)
@@ -85,14 +130,12 @@ local function add_question(self, entry, at)
   local number = #self.questions + 1
   self.questions[number] = question
   local text = prompt.text or book.conversation_key(prompt.messages)
-  index(self, text, number * CONTINUATIONS_AT_MOST)
+  local first
+  if not index(self, text, number * CONTINUATIONS_AT_MOST) then first = self:find(text) end
   if entry.mode == "generate" then
-    plan_text(self, entry, question, sample, prompt)
+    add_generated(self, entry, question, sample, prompt, first)
   else
-    plan_choice(self, entry, question, sample, prompt)
-    for i, continuation in ipairs(prompt.continuations) do
-      index(self, text .. continuation, number * CONTINUATIONS_AT_MOST + i)
-    end
+    add_choices(self, entry, question, sample, prompt, number, first)
   end
   self.ledger[#self.ledger + 1] = json.encode { dataset = entry.dataset, id = question.id, mode = entry.mode,
     outcome = question.outcome, format = question.form and question.form.name, value = question.value }
@@ -170,7 +213,7 @@ function book:choices(question)
     sizes[i] = { chars = math.max(1, utf8.len(bare) or #bare), bytes = math.max(1, #bare), tokens = #choices[i].pieces }
   end
   local key = self.plan.seed .. "\31" .. question.id .. "\31" .. self.plan.variant
-  local sums = scores.choice_sums(key, sizes, question.choice)
+  local sums = scores.choice_sums(key, sizes, question.winner)
   for i, choice in ipairs(choices) do
     choice.sum = sums[i]
     choice.logprobs = scores.spread(key .. "\31" .. i, sums[i], #choice.pieces)

@@ -1,21 +1,27 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Faults: what goes wrong on purpose.
 --
--- Each fault of a plan falls on a share of the attempts, drawn from the prompt and the number of the attempt: a
--- retry of the same prompt is a new draw, and the order of requests plays no part. `first_n` hits the first requests
--- whatever they are. Where a dataset is planned only its questions are hit, so that probes get through.
+-- Each fault of a plan falls on a share of the prompts, drawn from the prompt's text: the order of requests plays no
+-- part. A prompt is harmed once, so that a retry succeeds; a fault with `again` or a share of 1 hits each attempt
+-- anew. `first_n` hits the first requests whatever they are. Where a dataset is planned only its questions are hit,
+-- so that probes get through.
 
 local chance = require "qlua.sim.chance"
+local hash = require "qlua.core.hash"
 local problem = require "qlua.sim.problem"
 
 local faults = {}
 
 local HTML = "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
 
-local PHRASES = { [408] = "Request Timeout", [429] = "Too Many Requests", [500] = "InternalServerError", [503] = "Service Unavailable" }
+local PHRASES = { [408] = "Request Timeout", [429] = "Too Many Requests", [500] = "InternalServerError",
+  [503] = "Service Unavailable" }
 
+-- Where nothing else is said a stream is hit after its second event, and a whole body in its middle: never after its end,
+-- where nobody would notice.
 local function place(plan, fault, kind)
-  plan.fault = { kind = kind, after_bytes = fault.after_bytes, after_events = fault.after_events or 2,
+  local after_bytes = fault.after_bytes or (not plan.events and math.max(1, #plan.body // 2)) or nil
+  plan.fault = { kind = kind, after_bytes = after_bytes, after_events = fault.after_events or 2,
     stall_ms = fault.stall_ms }
 end
 
@@ -55,7 +61,9 @@ faults.kinds = {
     table.insert(plan.events, math.min((fault.after_events or 2) + 1, #plan.events), '{"choices":[{"index":0,')
   end,
   bad_utf8 = function(plan)
-    local function spoil(text) return (text:gsub('("content":"[^"])', "%1\xFF\xC3", 1):gsub('("text":"[^"])', "%1\xFF\xC3", 1)) end
+    local function spoil(text)
+      return (text:gsub('("content":"[^"])', "%1\xFF\xC3", 1):gsub('("text":"[^"])', "%1\xFF\xC3", 1))
+    end
     if plan.body then plan.body = spoil(plan.body) end
     for i, event in ipairs(plan.events or {}) do
       if type(event) == "string" then plan.events[i] = spoil(event) end
@@ -76,7 +84,7 @@ local HARMLESS = { split = true, wire_split = true, coalesce = true, crlf = true
 --- A counter of attempts per prompt and of requests in all.
 -- @tparam table plan a checked plan
 function faults.new(plan)
-  return { plan = plan, list = plan.faults, attempts = {}, requests = 0 }
+  return { plan = plan, list = plan.faults, attempts = {}, harmed = {}, requests = 0 }
 end
 
 local function is_hit(self, fault, i, key, attempt)
@@ -84,7 +92,9 @@ local function is_hit(self, fault, i, key, attempt)
   if fault.first_n then return self.requests <= fault.first_n end
   if fault.kind == "exit" and fault.after_n then return true end
   local share = fault.share or 1
-  return share >= 1 or chance.unit(self.plan.seed, self.plan.variant, "fault", i, key, attempt) < share
+  if share >= 1 then return true end
+  if self.harmed[key] and not fault.again and not HARMLESS[fault.kind] then return false end
+  return chance.unit(self.plan.seed, self.plan.variant, "fault", i, key, attempt) < share
 end
 
 --- Apply the faults that fall on one attempt; the first harmful one counts, harmless ones add up.
@@ -97,6 +107,7 @@ end
 function faults.apply(self, key, reply, note)
   self.requests = self.requests + 1
   if #self.list == 0 then return reply end
+  key = hash.sha256_raw(key) -- prompts are long, and there are many
   local attempt = (self.attempts[key] or 0) + 1
   self.attempts[key] = attempt
   local harmed = false
@@ -105,7 +116,7 @@ function faults.apply(self, key, reply, note)
     if (harmless or not harmed) and is_hit(self, fault, i, key, attempt) then
       local changed, exit_code = faults.kinds[fault.kind](reply, fault)
       if not harmless then
-        harmed = true
+        harmed, self.harmed[key] = true, true
         note { fault = fault.kind, status = fault.status, attempt = attempt, request = self.requests }
       end
       if exit_code then return reply, exit_code end

@@ -32,7 +32,8 @@ local DATASET = { dataset = "string", data_dir = "any", mode = "string", shots =
   endpoint = "string", form = "string", scorers = "table", split = "string" }
 local LATENCY = { ttft_ms = "number", itl_ms = "number", jitter = "share", per_running = "number",
   prefill_ms_per_token = "number" }
-local FAULT = { kind = "string", share = "share", first_n = "count", after_n = "count", status = "count", retry_after = "any",
+local FAULT = { kind = "string", share = "share", first_n = "count", again = "boolean", after_n = "count",
+  status = "count", retry_after = "any",
   after_events = "count", after_bytes = "count", stall_ms = "number", delay_ms = "number", bytes = "count",
   events = "count", every = "count", code = "count" }
 

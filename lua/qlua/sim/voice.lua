@@ -60,7 +60,7 @@ local function say_letter(book, question, ask)
     local label = label_of(choice, ask)
     local piece = tokens.pieces(label)[1] or label
     planned[piece] = math.max(planned[piece] or -math.huge, choice.sum)
-    if i == question.choice then best = label end
+    if i == question.winner then best = label end
   end
   local saying = with_tops(bounded(best, "stop", ask), function() return -0.01 end)
   saying.tops[1] = function(k) return scores.top_of(planned, k) end
@@ -82,7 +82,7 @@ end
 function voice.say(book, prompt, ask)
   local question, continuation = book:find(prompt)
   if not question or continuation then return say_generic(prompt, ask), question end
-  if question.choice then return say_letter(book, question, ask), question end
+  if question.winner then return say_letter(book, question, ask), question end
   local text, finish = book:text(question, ask.stops, ask.max_tokens)
   if not ask.is_chat and text ~= "" then text = " " .. text end
   local key = question.id
