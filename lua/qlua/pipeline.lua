@@ -103,6 +103,7 @@ function askers.loglikelihood(job, sample, prompt, prompt_sha256)
     if not response then return nil, err end
     scored[i], err = choices.sum(response, prompt.text, continuation)
     if not scored[i] then return nil, { outcome = "protocol", kind = err.kind, text = err.text, tries = response.sent.tries } end
+    scored[i].text = continuation -- what acc_norm counts the characters of
     responses[i] = response
   end
   local response = joined(responses)

@@ -174,6 +174,14 @@ describe("http", function()
     assert.equal(20, got)
   end)
 
+  with_openssl("opens connections beforehand, and says how many stand", function()
+    local client = assert(http.client(trusted { max_in_flight = 3 }))
+    assert.equal(3, client:prewarm({ url = files .. "/data.json" }, 3))
+    assert.equal(3, client:stats().connections)
+    assert.equal(0, client:prewarm({ url = "http://127.0.0.1:1/" }, 2))
+    client:close()
+  end)
+
   with_openssl("writes a body to a file", function()
     local path = folder .. "/copy.json"
     local reply = assert(http.get(files .. "/data.json", trusted { sink_path = path }))
