@@ -21,11 +21,16 @@ function health.is_loop(text)
 end
 
 -- CJK ideographs, kana and hangul in UTF-8 begin with E3 to ED; ASCII letters stand for all alphabets here.
-local function letters(text)
-  local cjk, latin = 0, 0
+local function count_cjk(text)
+  local cjk = 0
   for _ in text:gmatch "[\xE3-\xED][\x80-\xBF][\x80-\xBF]" do cjk = cjk + 1 end
+  return cjk
+end
+
+local function count_latin(text)
+  local latin = 0
   for run in text:gmatch "%a+" do latin = latin + #run end
-  return cjk, latin
+  return latin
 end
 
 --- Does a reply leave the language of its prompt? Chinese, Japanese or Korean in answer to a prompt without any, or the
@@ -34,10 +39,9 @@ end
 -- @tparam string reply
 -- @treturn boolean
 function health.is_switched(prompt, reply)
-  local prompt_cjk, prompt_latin = letters(prompt)
-  local cjk, latin = letters(reply)
+  local prompt_cjk, cjk = count_cjk(prompt), count_cjk(reply)
   if prompt_cjk == 0 then return cjk >= 8 end
-  return prompt_cjk >= prompt_latin // 4 and cjk == 0 and latin >= 40
+  return cjk == 0 and count_latin(reply) >= 40 and prompt_cjk >= count_latin(prompt) // 4
 end
 
 --- Count over texts that stream past.
