@@ -271,7 +271,10 @@ local function count(job, tally, row)
     count_refusals(tally, row)
   end
   if row.outcome == "correct" then tally.correct = tally.correct + 1 end
-  if outcomes.class(row.outcome) == "error" then tally.errors = tally.errors + 1 end
+  if outcomes.class(row.outcome) == "error" then
+    tally.errors = tally.errors + 1
+    tally.first_error = tally.first_error or row.error_text
+  end
   tally.tokens = tally.tokens + (row.is_new and row.completion_tokens or 0)
   job.on_progress(tally)
   if row.outcome == "server_dead" then
@@ -284,8 +287,9 @@ end
 
 --- Ask all questions of a dataset.
 -- @tparam table job task, script, dataset, variant, mode, endpoint, model, sampling, stream, scorers, sender, store,
---   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body, force (judge again what is answered)
--- @treturn table tally { total, done, asked, correct, errors, tokens, stop = err or nil }
+--   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body,
+--   force (judge again what is answered)
+-- @treturn table tally { total, done, asked, correct, errors, first_error = text or nil, tokens, stop = err or nil }
 function pipeline.ask(job)
   local size = job.task:size()
   local tally, next_index, failed = new_tally(size), 0, nil

@@ -208,6 +208,9 @@ local function ask_dataset(self, one, dataset, server, client)
   self.store:update_phase(phase, clock.wall_ns(), tally.asked)
   self.store:commit()
   self.progress:finish()
+  if tally.first_error then
+    self.progress:message(("%s %s: the first of %d errors: %s"):format(one.name, dataset.name, tally.errors, tally.first_error))
+  end
   return tally
 end
 
@@ -343,7 +346,10 @@ function run.execute(made, options)
   for _, one in ipairs(made.variants) do
     if self.stopped then break end
     local err = run_variant(self, one)
-    if err and (err.kind == "store" or err.kind == "internal") then error(err, 0) end -- nothing more can be kept or trusted
+    if err and (err.kind == "store" or err.kind == "internal") then -- nothing more can be kept or trusted
+      err.hint = (err.hint and err.hint .. "; " or "") .. "go on with: " .. options.resume_command(dir)
+      error(err, 0)
+    end
     if err and err.kind ~= "cancelled" then
       errors[#errors + 1] = err
       self.progress:message(err.text)
