@@ -46,7 +46,7 @@ local function dominates(a, b, context)
   return better
 end
 
---- The variants that no other one beats.
+--- The variants that no other one beats, among those that pass and the baseline.
 -- @tparam table doc variant_order, baseline
 -- @tparam table verdict variants, serving
 -- @tparam number tie
@@ -61,7 +61,7 @@ function choice.pareto(doc, verdict, tie)
   for _, name in ipairs(doc.variant_order) do
     local entry = verdict.variants[name]
     if name == doc.baseline then context.accuracy[name] = { 0, 0 } end
-    if entry and entry.class then context.accuracy[name] = entry.suite.interval_pt end
+    if entry and entry.passes then context.accuracy[name] = entry.suite.interval_pt end
     if context.accuracy[name] then names[#names + 1] = name end
   end
   local result = { axes = { "accuracy", table.unpack(context.axes) }, members = {}, dominated = {} }
@@ -112,7 +112,7 @@ end
 -- @tparam table doc variant_order, baseline
 -- @tparam table verdict variants, serving
 -- @tparam table plan objective, tie
--- @treturn string status
+-- @treturn string status: ship, baseline, inconclusive or none
 -- @treturn ?string chosen
 -- @treturn string reason
 function choice.make(doc, verdict, plan)

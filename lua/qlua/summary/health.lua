@@ -73,8 +73,10 @@ local function flags_of(row, base)
   local flags = {}
   local function more(field)
     if not row[field] or not base[field] or row.texts == 0 then return false end
-    local share, limit = row[field] / row.texts, base[field] / math.max(1, base.texts)
-    return share > limit + 0.005 and row[field] >= 3 -- half a percent more, and not a single odd reply
+    local n, m = row.texts, math.max(1, base.texts)
+    local pooled = (row[field] + base[field]) / (n + m)
+    local spread = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+    return row[field] >= 3 and row[field] / n - base[field] / m > 2 * spread -- not a single odd reply, and not chance
   end
   if more "loops" then flags[#flags + 1] = "loops" end
   if more "switched" then flags[#flags + 1] = "language" end

@@ -10,6 +10,9 @@ local stats = require "qlua.core.stats"
 
 local paired = {}
 
+--- Fewer groups than this are taken as these very groups: an error estimated from a handful of sums is no better than a guess.
+paired.MIN_GROUPS = 10
+
 -- The questions' right or wrong by the headline scorer; nil for an error.
 local function headline(one, slot)
   local outcome = one.outcome[slot]
@@ -82,7 +85,7 @@ end
 
 local function clustered(values, groups, level, margin)
   local found = stats.clustered(values, groups, level)
-  if not found.se_cr1 or found.se_cr1 == 0 then return nil end
+  if found.clusters < paired.MIN_GROUPS or not found.se_cr1 or found.se_cr1 == 0 then return nil end
   local result = by_t("clustered", found.mean, found.se_cr1, found.df, level, margin)
   if result then result.clusters, result.design_effect = found.clusters, found.deff end
   return result

@@ -14,6 +14,7 @@ local SAY = {
   none_passes = { en = "Keep {baseline}: no variant passes. {first}", zh = "建议保留 {baseline}：没有变体合格。{first}" },
   inconclusive = { en = "Not shown: {variant}: {difference}; {needs}. Until then keep {baseline}.",
     zh = "证据不足：{variant} 的{difference}；{needs}。在此之前请保留 {baseline}。" },
+  reaches = { en = "{points} pt reaches past -{margin} pt", zh = "准确率差为 {points} 个百分点，区间下限越过 -{margin}" },
   none = { en = "No verdict: {why}.", zh = "不给出结论：{why}。" },
   more = { en = "; {item}", zh = "；{item}" },
   needs = { en = "; {needs}", zh = "；{needs}" },
@@ -110,8 +111,11 @@ end
 function headlines.inconclusive(doc, verdict)
   local name = nearest(doc, verdict)
   local entry = verdict.variants[name]
-  return text.fill(SAY.inconclusive, { variant = name, baseline = doc.baseline,
-    difference = text.difference(entry, doc.baseline, verdict.level), needs = text.needs(entry.suite.needs) })
+  local suite = entry.suite
+  local difference = entry.by_holm and text.difference(entry, doc.baseline, verdict.level) or text.fill(SAY.reaches,
+    { points = text.points(suite.difference_pt, suite.interval_pt), margin = text.margin(suite.margin_pt) })
+  return text.fill(SAY.inconclusive, { variant = name, baseline = doc.baseline, difference = difference,
+    needs = text.needs(suite.needs) })
 end
 
 function headlines.none(_, verdict)

@@ -8,6 +8,7 @@ local behaviour = require "qlua.summary.behaviour"
 local choice = require "qlua.summary.choice"
 local differences = require "qlua.summary.differences"
 local gates = require "qlua.summary.gates"
+local json = require "qlua.core.json"
 local health = require "qlua.summary.health"
 local paired = require "qlua.summary.pairs"
 local power = require "qlua.summary.power"
@@ -230,6 +231,17 @@ local function questions_of(doc)
   return list
 end
 
+-- An empty list must not become an empty object in the file.
+local function mark_lists(result)
+  for _, key in ipairs { "differences", "rates", "findings", "sensitivity", "health", "gates", "sentences" } do
+    json.array(result[key])
+  end
+  for _, entry in pairs(result.variants) do json.array(entry.failed) end
+  for _, row in ipairs(result.health) do json.array(row.flags) end
+  if result.control then json.array(result.control.gaps) end
+  return result
+end
+
 --- Build the verdict.
 -- @tparam table doc the Summary so far: variants, datasets, orders, baseline, config, manifest, max_error_rate, simulated
 -- @tparam table state of `qlua.summary`: `cells[variant][dataset]`, `datasets[dataset]` (slots, groups, lengths)
@@ -262,7 +274,7 @@ function verdict.build(doc, state, run)
   result.status, result.chosen, result.reason = choice.make(doc, result, plan)
   speech.add(doc, result)
   result.gates = gates.judge(doc, result, plan.gates)
-  return result
+  return mark_lists(result)
 end
 
 return verdict
