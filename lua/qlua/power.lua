@@ -10,8 +10,8 @@ local say = require "qlua.cli.say"
 local printer = {}
 
 local SAY = {
-  title = { en = "what this run can show (margin; by share of answers that flip; chance that an equal variant is shown to be non-inferior):",
-    zh = "本次运行能够说明什么（界值；按翻转率给出；与基线相同的变体被判为非劣的概率）：" },
+  title = { en = "what this run can show, by share of answers that flip (shown: chance that an equal variant proves non-inferior):",
+    zh = "本次运行能够说明什么，按翻转率给出（判定概率：与基线相同的变体被判为非劣的概率）：" },
   suite = { en = "mean of all", zh = "总体均值" },
   half = { en = "interval +-", zh = "区间 ±" }, detectable = { en = "noticed from", zh = "可察觉自" }, power = { en = "shown", zh = "判定概率" },
   flips = { en = "flips", zh = "翻转率" },
