@@ -185,9 +185,12 @@ schema.verdict = {
     summary = { en = "ids of samples that do not count in any comparison", zh = "不计入比较的样本 ID" } },
   { key = "gates", type = "list", of = { type = "map", partial = true, fields = {
       { key = "gate", type = "string", required = true,
-        allowed = { "verdict", "non_inferior", "accuracy", "error_rate", "invalid_rate", "truncated_rate", "flips" } },
-      { key = "variant", type = "string" }, { key = "dataset", type = "string" },
-      { key = "at_least", type = "number", min = 0, max = 1 }, { key = "at_most", type = "number", min = 0, max = 1 },
+        allowed = { "verdict", "non_inferior", "accuracy", "error_rate", "invalid_rate", "truncated_rate", "flips" },
+        summary = { en = "what is judged", zh = "判定内容" } },
+      { key = "variant", type = "string", summary = { en = "of this variant; unset: of all", zh = "针对该变体；不设则针对全部变体" } },
+      { key = "dataset", type = "string", summary = { en = "on this dataset; unset: on each", zh = "针对该数据集；不设则逐一判定" } },
+      { key = "at_least", type = "number", min = 0, max = 1, summary = { en = "lowest share that passes", zh = "不得低于的比例" } },
+      { key = "at_most", type = "number", min = 0, max = 1, summary = { en = "highest share that passes", zh = "不得高于的比例" } },
     } },
     summary = { en = "what must hold, or the run ends with exit code 1", zh = "必须满足的条件，否则以退出码 1 结束" } },
 }

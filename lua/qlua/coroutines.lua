@@ -20,8 +20,17 @@ local function pass_on(co, ok, first, ...)
   return ok, first, ...
 end
 
+local function unseal(...)
+  seal(false)
+  return ...
+end
+
 --- As coroutine.resume.
 function coroutines.resume(co, ...)
+  if type(co) == "thread" and not is_yieldable() then
+    seal(true)
+    return unseal(raw_resume(co, ...))
+  end
   return pass_on(co, raw_resume(co, ...))
 end
 

@@ -43,7 +43,7 @@ local function refuse_mixing(dir, differences)
 end
 
 local function open_store(made, options)
-  local dir, err = options.resume, nil
+  local dir, err = options.resume
   if dir then
     dir = dir:gsub("/+$", "")
     if not file.stat(dir .. "/run.db") then
@@ -195,17 +195,19 @@ local function warm_up(self, one, server, client)
   end
 end
 
+-- Answers that are there already; errors are none, they are asked again.
 local function count_known(self, one, dataset)
-  local row = self.store:one("SELECT count(*) AS n FROM answer WHERE variant = ? AND dataset = ?", one.name, dataset.name)
+  local row = self.store:one([[SELECT count(*) AS n FROM answer WHERE variant = ? AND dataset = ?
+    AND outcome NOT IN (]] .. outcomes.sql_errors .. ")", one.name, dataset.name)
   return row.n
 end
 
 local function ask_dataset(self, one, dataset, server, client)
-  local phase = self.store:open_phase(one.name, dataset.name, clock.wall_ns())
+  local phase = self.store:open_phase(one.name, dataset.name, clock.now_ns() + self.wall_offset_ns)
   local job = new_job(self, one, dataset, server, client)
-  self.progress:phase(one.name, dataset.name, dataset.task:size(), count_known(self, one, dataset))
+  self.progress:phase(one.name, dataset.name, dataset.task:size(), 0, count_known(self, one, dataset))
   local tally = pipeline.ask(job)
-  self.store:update_phase(phase, clock.wall_ns(), tally.asked)
+  self.store:update_phase(phase, clock.now_ns() + self.wall_offset_ns, tally.asked)
   self.store:commit()
   self.progress:finish()
   if tally.first_error then
@@ -214,11 +216,9 @@ local function ask_dataset(self, one, dataset, server, client)
   return tally
 end
 
-local function has_all(self, name, datasets)
+local function has_all(self, one, datasets)
   for _, dataset in ipairs(datasets) do
-    local row = self.store:one([[SELECT count(*) AS n FROM answer WHERE variant = ? AND dataset = ?
-      AND outcome NOT IN (]] .. outcomes.sql_errors .. ")", name, dataset.name)
-    if row.n < dataset.task:size() then return false end
+    if count_known(self, one, dataset) < dataset.task:size() then return false end
   end
   return true
 end
@@ -228,7 +228,7 @@ local function control_of(self, one) return self.control and self.control.of == 
 
 local function is_complete(self, one)
   local again = control_of(self, one)
-  return has_all(self, one.name, self.made.datasets) and (not again or has_all(self, again.name, again.datasets))
+  return has_all(self, one, self.made.datasets) and (not again or has_all(self, again.one, again.datasets))
 end
 
 local function record_server(self, one, server)
@@ -238,7 +238,8 @@ local function record_server(self, one, server)
 end
 
 local function start_server(self, one, client)
-  self.progress:message(("%s: starting %s"):format(one.name, one.dialect.name))
+  self.progress:message { en = ("%s: starting %s"):format(one.name, one.dialect.name),
+    zh = ("%s：正在启动 %s"):format(one.name, one.dialect.name) }
   return supervisor.start(one.dialect, one.variant, {
     client = client, log_path = ("%s/logs/%s.log"):format(self.dir, one.name), nonce = self.nonce, plan = self.made.for_dialect,
     config = self.made.config, endpoint = one.variant.server.endpoint,
@@ -275,7 +276,7 @@ end
 
 local function run_variant(self, one)
   if is_complete(self, one) then
-    self.progress:message(("%s: all answers are there already"):format(one.name))
+    self.progress:message { en = one.name .. ": all answers are there already", zh = one.name .. "：已全部作答" }
     return nil
   end
   local client = http.open { max_in_flight = self.made.config.benchmark.concurrency }
@@ -303,7 +304,8 @@ local function watch_signals(self)
   local function on_signal()
     if self.stopped then sys.exit(130) end
     self.stopped = true
-    self.progress:message "stopping: answers are kept, servers are stopped (once more: at once)"
+    self.progress:message { en = "stopping: answers are kept, servers are stopped (once more: at once)",
+      zh = "正在停止：答案已保存，服务器正在关闭（再按一次立即退出）" }
     if self.client then self.client:cancel_all() end
   end
   task.on_signal(task.SIGINT, on_signal)

@@ -75,7 +75,8 @@ describe("bad input:", function()
     it("that is missing: how to fetch it", function()
       yaml()
       assert(file.make_dir(folder .. "/empty"))
-      fails(3, { "gsm8k/test.jsonl: no such file", "hint: run `qlua fetch gsm8k`" }, { "gsm8k", "--config", "config.yaml", "--data", "empty" })
+      fails(3, { "gsm8k/test.jsonl: no such file", "hint: run `qlua fetch gsm8k`" },
+        { "gsm8k", "--config", "config.yaml", "--data", "empty" })
       fails(3, "--data nowhere: no such folder", { "gsm8k", "--config", "config.yaml", "--data", "nowhere" })
     end)
 

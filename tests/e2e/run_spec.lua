@@ -291,7 +291,8 @@ describe("qlua run --dry-run", function()
     local run = support.qlua({ "run", "full", "--config", DEMO, "--dry-run", "--limit", "10", "--out", place .. "/results" },
       { cwd = place })
     assert.equal(0, run.code, run.all)
-    for _, text in ipairs { "original", "fp8", "awq", "gsm8k: 10 questions, mode generate, 5-shot", "hellaswag: 10 questions, mode loglikelihood",
+    for _, text in ipairs { "original", "fp8", "awq", "gsm8k: 10 questions, mode generate, 5-shot",
+      "hellaswag: 10 questions, mode loglikelihood",
       "mmlu: 10 questions", "qlua sim --plan", "temperature=0", "in all: 180 requests", "SIMULATED" } do
       assert.is_truthy(run.out:find(text, 1, true), text .. "\n" .. run.out)
     end

@@ -12,7 +12,7 @@ local task = require "qlua.core.task"
 local support = {}
 
 support.root = sys.cwd()
-support.guard_ms = tonumber(sys.env "QLUA_E2E_GUARD_MS") or 300000
+support.guard_ms = tonumber(sys.env "QLUA_E2E_GUARD_MS") or 120000
 support.shared = file.real(support.root .. "/../shared/data") or file.real(support.root .. "/../../shared/data")
 
 --- A word for a shell.

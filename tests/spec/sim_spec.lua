@@ -52,7 +52,9 @@ local function new_service(given, task)
   local plan = assert(plans.check(given, "test"))
   local pages = assert(book.build(plan, function() return task end))
   local made = service.new(plan, pages)
-  made.server = { stats = function() return { running = 3, waiting = 1, stopped = 5, cut = 2, cancelled = 0, late_p99_ns = 0, late_max_ns = 0 } end }
+  made.server = { stats = function()
+    return { running = 3, waiting = 1, stopped = 5, cut = 2, cancelled = 0, late_p99_ns = 0, late_max_ns = 0 }
+  end }
   return made, pages
 end
 

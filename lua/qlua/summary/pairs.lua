@@ -22,7 +22,7 @@ end
 
 --- Line two cells up.
 -- @tparam table base, other cells
--- @tparam table known the dataset: `num_slots`, `group[slot]`, `question[slot]`, `repeats`, `excluded[slot]`
+-- @tparam table known the dataset: `ordered` slots, `group[slot]`, `question[slot]`, `repeats`, `excluded[slot]`
 -- @tparam[opt] table options `right(cell, slot)` → boolean or nil: another judgement; `keep(slot)`: only these
 -- @treturn table `{ n, base = {0,1,…}, other = {…}, diffs = {…}, slots = {…}, cells, has_groups }`
 function paired.of(base, other, known, options)
@@ -30,7 +30,7 @@ function paired.of(base, other, known, options)
   local p = { n = 0, base = {}, other = {}, diffs = {}, slots = {}, known = known,
     cells = { both_right = 0, base_only = 0, variant_only = 0, both_wrong = 0 } }
   local cells, excluded = p.cells, known.excluded or {}
-  for slot = 1, known.num_slots do
+  for _, slot in ipairs(known.ordered) do
     local a, b
     if not excluded[slot] and (not keep or keep(slot)) then a, b = right(base, slot), right(other, slot) end
     if a ~= nil and b ~= nil then

@@ -29,7 +29,7 @@ local SAY = {
   prompts_differ = { en = "{variant} on {dataset}: {n} of {of} prompts differ from the baseline's",
     zh = "{variant} 在 {dataset} 上：{of} 个提示词中有 {n} 个与基线不同" },
   prompt_tokens_differ = {
-    en = "{variant} on {dataset}: the servers counted a different number of prompt tokens on {n} of {of} "
+    en = "{variant} on {dataset}: the server counted a different number of prompt tokens on {n} of {of} "
       .. "questions (chat template or tokenizer)",
     zh = "{variant} 在 {dataset} 上：{of} 题中有 {n} 题的提示词词元数与基线不同（请检查对话模板与分词器）" },
   baseline_low = {

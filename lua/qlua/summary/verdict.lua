@@ -23,14 +23,20 @@ local verdict = {}
 
 -- ---- what is lined up ------------------------------------------------------------------------------------------
 
-local function mark_excluded(state, plan)
+-- The questions in the order of their names, so that no sum and no draw depends on the order in which answers came; and
+-- which of them do not count.
+local function prepare(state, plan)
   local out = {}
   for _, id in ipairs(plan.exclude) do out[id] = true end
   for _, known in pairs(state.datasets) do
-    known.excluded = {}
-    for key, slot in pairs(next(out) and known.slots or {}) do
-      if out[key:match "^[^%z]*"] then known.excluded[slot] = true end
+    local keys = {}
+    known.excluded, known.ordered = {}, {}
+    for key, slot in pairs(known.slots) do
+      keys[#keys + 1] = key
+      if next(out) and out[key:match "^[^%z]*"] then known.excluded[slot] = true end
     end
+    table.sort(keys)
+    for i, key in ipairs(keys) do known.ordered[i] = known.slots[key] end
   end
 end
 
@@ -250,7 +256,7 @@ end
 function verdict.build(doc, state, run)
   local plan, plan_sha256 = rule.of(doc.config)
   local level = 1 - 2 * plan.alpha
-  mark_excluded(state, plan)
+  prepare(state, plan)
   local result = { plan = plan, plan_sha256 = plan_sha256, level = level, differences = differences.list(doc), variants = {} }
   result.control = judge_control(doc, state, run, plan, level)
   local ways = {}
