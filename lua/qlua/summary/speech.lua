@@ -169,6 +169,7 @@ end
 local function failure_texts(add, doc, verdict, name)
   local entry = verdict.variants[name]
   for _, failed in ipairs(entry.failed) do
+    if failed == "refused" and verdict.status ~= "none" then add(entry.text) end
     if failed == "guardrail" then guardrail_texts(add, doc, verdict, name, "inferior", SAY.failed_guardrail) end
     if failed == "max_flips" then
       add(text.fill(SAY.failed_flips, { variant = name, rate = text.share(entry.behaviour.flip_rate),

@@ -177,7 +177,18 @@ local function check_control(add, doc, control, margin_pt)
     scope = "run", points = text.points(suite.difference_pt, suite.difference_interval_pt) })
 end
 
---- All objections to a run.
+local function by_severity(list)
+  local sorted = {}
+  for _, severity in ipairs { "refuses", "warns", "notes" } do
+    for _, finding in ipairs(list) do
+      local is_now = finding.severity == severity
+      if is_now then sorted[#sorted + 1] = finding end
+    end
+  end
+  return sorted
+end
+
+--- All objections to a run, the gravest first.
 -- @tparam table doc the Summary so far
 -- @tparam table ways variant → dataset → `{ base, other, known, pairs }`
 -- @tparam table parts `plan`, `control`, `rates`, `differences`
@@ -210,7 +221,7 @@ function validity.findings(doc, ways, parts)
     if not difference.expected then paths[#paths + 1] = difference.path end
   end
   if #paths > 0 then add("unexpected_differences", "warns", { paths = table.concat(paths, ", ") }) end
-  return list
+  return by_severity(list)
 end
 
 return validity
