@@ -55,11 +55,14 @@ local function names_of(list)
   return names
 end
 
+-- Scripts that any qlua of this installation finds by name; others are found by their path.
+local FOUND_BY_NAME = { embedded = true, installed = true, ["source tree"] = true }
+
 --- What a dialect may know of the questions: the simulated server plants its answers by this.
 local function for_dialect(selections, data_dir)
   local list = {}
   for i, one in ipairs(selections) do
-    list[i] = { dataset = one.script.origin == "path" and one.script.path or one.name, data_dir = data_dir, mode = one.mode,
+    list[i] = { dataset = FOUND_BY_NAME[one.script.origin] and one.name or one.script.path, data_dir = data_dir, mode = one.mode,
       shots = one.task.plan.n, limit = one.wanted.limit, args = one.args, endpoint = one.endpoint,
       form = one.task.form, scorers = names_of(one.scorers) }
   end

@@ -134,7 +134,7 @@ describe("bad input:", function()
       local run = support.run(folder, { "gsm8k", "--config", path, "--limit", "2" })
       assert.equal(0, run.code, run.all)
       local report = support.read(run.dir .. "/reports/evaluation_report_en.md")
-      assert.is_truthy(report:find("not the upstream file", 1, true), "the report is silent about foreign data")
+      assert.is_truthy(report:find("do not compare these figures with published ones", 1, true), "the report is silent about foreign data")
     end)
   end)
 
