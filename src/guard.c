@@ -10,7 +10,6 @@
 #include "guard.h"
 
 #include <lauxlib.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { HOOK_STEP = 1000 };
@@ -20,13 +19,13 @@ void *ql_guard_alloc(void *arg, void *old, size_t old_size, size_t size) {
   if (!old)
     old_size = 0; // Lua passes the kind of the new object there
   if (size == 0) {
-    free(old);
+    ql_pool_resize(&guard->pool, old, old_size, 0);
     guard->used_bytes -= old_size;
     return NULL;
   }
   if (guard->limit_bytes && size > old_size && guard->used_bytes + (size - old_size) > guard->limit_bytes)
     return NULL;
-  void *memory = realloc(old, size);
+  void *memory = ql_pool_resize(&guard->pool, old, old_size, size);
   if (!memory)
     return NULL;
   guard->used_bytes += size - old_size; // wraps around correctly when it shrinks

@@ -95,6 +95,15 @@ local function complete_variant(one, context)
   one.variant.identity = identity_of(one.variant, one.dialect, one.launch)
 end
 
+-- A misspelt layout must not be found when everything has been asked.
+local function check_layouts(names)
+  for _, name in ipairs(names) do
+    local layout, err = registry.load("report", name)
+    if not layout then return nil, err end
+  end
+  return true
+end
+
 --- Resolve and check.
 -- @tparam table config resolved configuration
 -- @tparam table options data_dir; is_offline: nothing will be started, so nothing needs to be installed
@@ -116,6 +125,8 @@ function plan.make(config, options)
     made.variants[i] = one
     made.simulated = made.simulated or one.dialect.simulated == true
   end
+  local ok, layout_err = check_layouts(options.layouts or config.report.layouts)
+  if not ok then return nil, layout_err end
   for i, wanted in ipairs(config.datasets) do
     local one, err = select_dataset(wanted, data_dir)
     if not one then return nil, err end

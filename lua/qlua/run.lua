@@ -318,8 +318,14 @@ end
 local function conclude(self, errors)
   self.store:meta("finished_at", clock.iso())
   self.store:commit()
-  local summary = run_report.write(self.dir, self.store, self.options)
+  local is_written, summary = pcall(run_report.write, self.dir, self.store, self.options)
   self.store:close()
+  if not is_written then
+    if type(summary) == "table" and summary.kind == "script" then -- a layout's: nothing that was asked is lost
+      summary.hint = (summary.hint and summary.hint .. "; " or "") .. "the answers are kept: qlua report " .. self.dir
+    end
+    error(summary, 0)
+  end
   if self.stopped then
     return nil, { kind = "cancelled", text = "stopped: what was answered is in " .. self.dir,
       hint = "go on with: " .. self.options.resume_command(self.dir) }

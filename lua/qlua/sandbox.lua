@@ -115,10 +115,20 @@ local libraries = {
   utf8 = frozen("utf8", utf8),
 }
 
+local function handled(handler, ok, ...)
+  if ok then return true, ... end
+  return false, handler((...))
+end
+
+-- A real message handler runs where the error was raised; if that was the instruction hook, nothing would stop it.
+local function safe_xpcall(fn, handler, ...)
+  return handled(handler, pcall(fn, ...))
+end
+
 local builtins = {
   assert = assert, error = error, getmetatable = safe_getmetatable, ipairs = ipairs, next = next, pairs = pairs, pcall = pcall,
   rawequal = rawequal, rawlen = rawlen, select = select, setmetatable = safe_setmetatable, tonumber = tonumber,
-  tostring = tostring, type = type, xpcall = xpcall, _VERSION = _VERSION,
+  tostring = tostring, type = type, xpcall = safe_xpcall, _VERSION = _VERSION,
 }
 
 local absent = { io = true, os = true, load = true, loadstring = true, loadfile = true, dofile = true, debug = true,

@@ -203,6 +203,26 @@ return q.dataset {
     end)
   end)
 
+  describe("a layout", function()
+    it("that does not exist is said before anything is asked", function()
+      local path = support.config(folder)
+      local run = fails(3, { "no report named 'markdwn'", "markdown" }, { "gsm8k", "--config", path, "--limit", "2", "--layout", "markdwn" })
+      assert.is_nil(run.dir)
+      fails(3, "no report named 'markdwn'", { "gsm8k", "--config", path, "--limit", "2", "--set", "report.layouts=[markdwn]" })
+    end)
+
+    it("that fails costs its page, not the answers", function()
+      write("broken.lua", [[
+local q = require "qlua"
+return q.report { name = "broken", summary = { en = "x", zh = "y" }, layout = function(page) page:heading(nil) end }
+]])
+      local run = fails(3, { "broken.lua:2: ", "the answers are kept: qlua report " },
+        { "gsm8k", "--config", support.config(folder), "--limit", "2", "--layout", "./broken.lua" })
+      local set = support.qlua { "report", run.dir }
+      assert.equal(0, set.code, set.all)
+    end)
+  end)
+
   describe("a server", function()
     it("that exits at once: its last lines", function()
       local program = write("vllm", "#!/bin/sh\necho 'INFO loading weights'\necho 'ValueError: the weights are missing' >&2\nexit 1\n")
@@ -254,6 +274,51 @@ return q.dataset {
       local words = { "gsm8k", "--url", url, "--model", "qlua-sim", "--data", support.sample_data, "--limit", "2" }
       return table.move(more or {}, 1, #(more or {}), #words + 1, words)
     end
+
+    it("that is killed by somebody: its signal", function()
+      local path = support.config(folder, { sim = "latency: { ttft_ms: 100 }" })
+      local process = support.start({ "run", "gsm8k", "--config", path, "--limit", "130", "--out", folder .. "/results" })
+      support.wait_until("it asks", function() return table.concat(process:tail(9), "\n"):find "one gsm8k: 130 questions" end)
+      local server
+      for _, found in ipairs(support.processes_with(folder .. "/results")) do
+        if found:find(" sim --plan", 1, true) then server = found:match "^%d+" end
+      end
+      support.command { "kill", "-KILL", server }
+      local status = process:wait(support.guard_ms)
+      local said = table.concat(process:tail(30), "\n")
+      process:close()
+      assert.equal(4, status.code, said)
+      assert.is_truthy(said:find("its server was killed by signal 9 while it was asked", 1, true), said)
+      assert.is_truthy(said:find("go on with: qlua run --resume", 1, true), said)
+    end)
+
+    it("of somebody else that goes away: nobody is asked any more, and the rest later", function()
+      local function sim(port)
+        return support.sim { "--dataset", "gsm8k", "--data", support.sample_data, "--limit", "100", "--ttft-ms", "60", "--port", port }
+      end
+      local port = tostring(support.fixed_port())
+      local other = sim(port)
+      local process = support.start { "run", "gsm8k", "--url", other.url, "--model", "qlua-sim", "--data", support.sample_data, "--limit",
+        "100", "--concurrency", "4", "--out", folder .. "/results" }
+      support.wait_until("it asks", function() return table.concat(process:tail(9), "\n"):find "qlua%-sim gsm8k: 100 questions" end)
+      local dir = support.run_dir(folder .. "/results")
+      support.wait_until("some are answered", function()
+        return support.rows(dir, "SELECT count(*) AS n FROM answer")[1].n > 0
+      end)
+      other.stop()
+      local status = process:wait(support.guard_ms)
+      local said = table.concat(process:tail(30), "\n")
+      process:close()
+      assert.equal(4, status.code, said)
+      assert.is_truthy(said:find("go on with: qlua run --resume", 1, true), said)
+      assert.is_true(support.results(dir).variants["qlua-sim"].datasets.gsm8k.incomplete)
+      other = sim(port)
+      local resumed = support.qlua { "run", "--resume", dir }
+      other.stop()
+      assert.equal(0, resumed.code, resumed.all)
+      assert.same({ { n = 100 } }, support.rows(dir,
+        "SELECT count(*) AS n FROM answer WHERE outcome IN ('correct', 'wrong', 'no_answer', 'refused', 'truncated', 'empty')"))
+    end)
 
     it("that is not there", function()
       fails(4, "no server at http://127.0.0.1:9/v1", ask "http://127.0.0.1:9/v1")

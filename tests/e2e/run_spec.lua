@@ -152,6 +152,38 @@ describe("qlua run of a suite", function()
     assert.is_nil(support.difference(before, support.lasting(dirs[2])))
   end)
 
+  it("that is resumed takes further options, and refuses those that would mix answers", function()
+    local out = support.folder()
+    local path = support.config(out, { sim = "faults: { exit: { after_n: 3 } }" })
+    local first = support.run(out, { "gsm8k", "--config", path, "--limit", "9", "--concurrency", "1" })
+    assert.equal(4, first.code, first.all)
+    local other = support.qlua { "run", "--resume", first.dir, "--limit", "20" }
+    assert.equal(3, other.code, other.all)
+    assert.is_truthy(other.err:find("size of dataset gsm8k has changed", 1, true), other.err)
+    other = support.qlua { "run", "--resume", first.dir, "--set", "generation.max_tokens=9" }
+    assert.equal(3, other.code, other.all)
+    local goes_on = support.qlua { "run", "--resume", first.dir, "--set", "benchmark.retries=7", "--language", "zh", "--quiet" }
+    assert.equal(4, goes_on.code, goes_on.all) -- dies once more after three
+    local last = support.qlua { "run", "--resume", first.dir, "--set", "benchmark.retries=7", "--language", "zh", "--quiet" }
+    assert.equal(0, last.code, last.all)
+    assert.is_truthy(last.out:find("准确率", 1, true))
+    assert.equal(7, support.results(first.dir).config.benchmark.retries)
+    assert.same({}, ledger.compare(first.dir).mismatches)
+  end)
+
+  it("that still goes on is not resumed by a second one", function()
+    local out = support.folder()
+    local process = support.start { "run", "gsm8k", "--config", support.config(out, { sim = "latency: { ttft_ms: 200 }" }), "--limit",
+      "130", "--out", out .. "/results" }
+    support.wait_until("it asks", function() return table.concat(process:tail(9), "\n"):find "one gsm8k: 130 questions" end)
+    local second = support.qlua { "run", "--resume", support.run_dir(out .. "/results") }
+    assert.is_true(process:alive())
+    assert.equal(5, second.code, second.all)
+    assert.is_truthy(second.err:find("another qlua (pid " .. process:pid() .. ") is writing it", 1, true), second.err)
+    assert.equal(130, process:stop({ grace_ms = support.guard_ms }).code)
+    process:close()
+  end)
+
   it("takes --variant, --dataset, --limit and --set", function()
     local run = suite_run(folder .. "/part", { "--variant", "original", "--dataset", "mmlu", "--limit", "7", "--set", "sim.accuracy.mmlu=1",
       "--language", "zh" })
@@ -284,6 +316,45 @@ describe("qlua run --url", function()
     local again = support.qlua { "run", "--resume", run }
     assert.equal(0, again.code, again.all)
     assert.is_truthy(again.err:find("Some-Model: all answers are there already", 1, true), again.err)
+  end)
+end)
+
+describe("qlua run by another way of asking", function()
+  local folder_of_ways
+  before_each(function() folder_of_ways = support.folder() end)
+  after_each(support.clean)
+
+  local function asks(options, more)
+    local words = { "gsm8k", "hellaswag", "mmlu", "--config", support.config(folder_of_ways, options), "--limit", "8" }
+    local run = support.run(folder_of_ways, table.move(more or {}, 1, #(more or {}), #words + 1, words))
+    assert.equal(0, run.code, run.all)
+    local compared = ledger.compare(run.dir)
+    assert.same({}, compared.mismatches)
+    assert.equal(24, compared.checked)
+    return run.dir
+  end
+
+  it("chat", function()
+    local dir = asks({ server = "endpoint: chat" })
+    assert.same({ { path = "/chat/completions" } },
+      support.rows(dir, "SELECT DISTINCT path FROM request WHERE dataset <> 'hellaswag'"))
+  end)
+
+  it("without streams", function()
+    local dir = asks({ benchmark = "collect_latency: false" })
+    assert.same({ { n = 0 } }, support.rows(dir, "SELECT count(*) AS n FROM answer WHERE ttft_ns IS NOT NULL"))
+  end)
+
+  it("over a UNIX socket", function()
+    local path = folder_of_ways .. "/socket"
+    asks({ server = "unix_socket: " .. path })
+    assert.is_nil(file.stat(path))
+  end)
+
+  it("without examples, and by other scorers", function()
+    local dir = asks({}, { "--set", "datasets.gsm8k.shots=0", "--set", "datasets.mmlu.shots=2" })
+    assert.equal(0, support.results(dir).datasets.gsm8k.shots)
+    assert.equal(2, support.results(dir).datasets.mmlu.shots)
   end)
 end)
 

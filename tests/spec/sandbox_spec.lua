@@ -41,7 +41,7 @@ describe("sandbox", function()
     ["the metatable of a generator"] = { "getmetatable(require 'qlua'.random(1, 'k')).__index = nil", "attempt to index a boolean" },
     ["the methods of a generator"] = { "require 'qlua'.random(1, 'k').__index.integer = nil", "attempt to index a nil" },
     ["the metatable of a JSON array"] = { "getmetatable(require 'qlua'.json.array {}).__gc = 1", "attempt to index a boolean" },
-    ["the metatable of a pattern"] = { "getmetatable(require 'qlua'.regex.compile 'x').__gc = nil", "attempt to index a boolean" },
+    ["the metatable of a pattern"] = { "getmetatable(require 'qlua'.regex.compile 'x').__gc = nil", "attempt to index a string" },
     ["string.dump"] = { "string.dump(function() end)", "string%.dump is not available" },
     ["math.randomseed"] = { "math.randomseed(1)", "use q%.random" },
     ["a finalizer"] = { "setmetatable({}, { __gc = function() while true do end end })", "__gc is not available" },
@@ -67,6 +67,7 @@ describe("sandbox", function()
     ["an endless loop"] = "while true do end",
     ["one that hides in pcall"] = "while true do pcall(function() while true do end end) end",
     ["one in a handler of xpcall"] = "xpcall(error, function() while true do end end)",
+    ["a close that loops"] = "local x <close> = setmetatable({}, { __close = function() while true do end end }) while true do end",
     ["endless recursion by tail calls"] = "local function f() return f() end f()",
     ["a comparator that loops"] = "table.sort({ 1, 2, 3 }, function() while true do end end)",
     ["a replacement that loops"] = "('x'):gsub('x', function() while true do end end)",
@@ -150,6 +151,11 @@ describe("sandbox", function()
     assert.equal("b", run "return (select(2, table.unpack { 'a', 'b' }))")
   end)
 
+  it("calls the handler of xpcall after the error", function()
+    assert.same({ false, "s.lua:1: no!" }, run "return { xpcall(function(x) error(x) end, function(m) return m .. '!' end, 'no') }")
+    assert.same({ true, 1, 2 }, run "return { xpcall(function(...) return ... end, error, 1, 2) }")
+  end)
+
   it("gives the text of an error, of an err, and of an object that knows its text", function()
     local function text_of(source) return (select(2, run(source))).text end
     assert.equal("s.lua:1: plain", text_of "error 'plain'")
@@ -157,7 +163,7 @@ describe("sandbox", function()
     assert.equal("s.lua: from tostring", text_of "error(setmetatable({}, { __tostring = function() return 'from tostring' end }))")
     assert.equal("s.lua: an error that is no text", text_of "error {}")
     assert.equal("s.lua: an error that is no text", text_of "error(setmetatable({}, { __tostring = function() error 'again' end }))")
-    assert.equal("s.lua: an error that is no text", text_of "error(setmetatable({}, { __tostring = function() return 7 end }))")
+    assert.equal("s.lua: an error that is no text", text_of "error(setmetatable({}, { __tostring = function() return {} end }))")
   end)
 
   it("requires files of its own folder once, and says so when they require each other", function()

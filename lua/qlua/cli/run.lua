@@ -109,6 +109,18 @@ local function resumed_command(dir)
   return words
 end
 
+-- What is said now is stronger than what was said then; settings of both hold. What would mix answers is refused later.
+local function laid_over(stored, now)
+  for name, value in pairs(now) do
+    if name == "set" and stored.set then
+      table.move(value, 1, #value, #stored.set + 1, stored.set)
+    else
+      stored[name] = value
+    end
+  end
+  return stored
+end
+
 local function quote(word)
   if word:find "^[%w%._/:=@%%+,%-]+$" then return word end
   return "'" .. word:gsub("'", "'\\''") .. "'"
@@ -172,7 +184,7 @@ function command.plan(opts, words, more)
   local resolved
   resolved, err = load_config(opts, wanted)
   if not resolved then return nil, err end
-  return require("qlua.plan").make(resolved, { data_dir = opts.data, is_offline = more and more.is_offline })
+  return require("qlua.plan").make(resolved, { data_dir = opts.data, layouts = opts.layout, is_offline = more and more.is_offline })
 end
 
 function command.run(opts, words, argv)
@@ -181,8 +193,7 @@ function command.run(opts, words, argv)
     if not stored then return nil, err end
     local again, more = require("qlua.cli.args").parse(command, stored)
     if not again then return nil, more end
-    again.resume, again.language, again.quiet = opts.resume, opts.language or again.language, opts.quiet
-    opts, words, argv = again, more, stored
+    opts, words, argv = laid_over(again, opts), more, stored
   end
   local made, err = command.plan(opts, words)
   if not made then return nil, err end
