@@ -180,14 +180,22 @@ local function note_differences(made)
   end
 end
 
-local function run_words(opts, words, argv)
+--- The plan that words and options mean; other commands use it to look without running.
+-- @tparam table opts
+-- @tparam {string,...} words
+-- @tparam[opt] table more is_offline: nothing needs to be installed
+-- @treturn ?table plan; or nil and err
+function command.plan(opts, words, more)
   local wanted, err = read_words(words)
   if not wanted then return nil, err end
   local resolved
   resolved, err = load_config(opts, wanted)
   if not resolved then return nil, err end
-  local made
-  made, err = require("qlua.plan").make(resolved, { data_dir = opts.data, layouts = opts.layout })
+  return require("qlua.plan").make(resolved, { data_dir = opts.data, layouts = opts.layout, is_offline = more and more.is_offline })
+end
+
+local function run_words(opts, words, argv)
+  local made, err = command.plan(opts, words)
   if not made then return nil, err end
   note_differences(made)
   if opts.dry_run then
@@ -201,7 +209,8 @@ local function run_words(opts, words, argv)
   })
   if not summary then return nil, dir end
   print_result(summary, dir, opts)
-  return error_rate_gate(summary)
+  local code, gate = error_rate_gate(summary)
+  return require("qlua.gates").check(summary, code, gate)
 end
 
 function command.run(opts, words, argv)
