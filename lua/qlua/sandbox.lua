@@ -7,6 +7,7 @@
 
 local file = require "qlua.core.file"
 local guard = require "qlua.core.guard"
+local script = require "qlua.core.script"
 
 local sandbox = {}
 
@@ -94,7 +95,7 @@ local function make_environment(dir)
     end
     if loaded[name] ~= nil then return loaded[name] end
     local path = dir and (dir .. "/" .. name:gsub("%.", "/") .. ".lua")
-    local source = path and file.read(path)
+    local source = path and (file.read(path) or script.embedded(path))
     if not source then
       error(("require '%s': no file %s"):format(name, path or "(the script has no folder)"), 2)
     end
