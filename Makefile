@@ -12,6 +12,8 @@ tsan:            ; tools/sanitize tsan
 fuzz:            ; tools/fuzz $(T)
 bench:           ; bench/run
 install: build   ; cmake --install build/release --prefix $(or $(PREFIX),/usr/local)
+e2e:             ; build/debug/qlua lua tests/spec/run.lua tests/e2e/*_spec.lua
+soak:            ; QLUA_E2E_KILLS=$(or $(N),50) build/debug/qlua lua tests/spec/run.lua tests/e2e/kill_spec.lua
 golden:          ; build/debug/qlua lua tools/golden.lua
 
-.PHONY: demo check setup build lint doors asan tsan fuzz bench install golden
+.PHONY: demo check setup build lint doors asan tsan fuzz bench install e2e soak golden

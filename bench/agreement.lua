@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Agreement of the scorers with the gold answers on real replies, and with each other.
 -- `qlua lua bench/agreement.lua ../shared/data [--source NAME] [--class "TEXT"] [--show N] [--markdown]`
--- A class is a pair of verdicts ("number right, flexible wrong"); each is printed with its count and three replies, since
+-- A class is a pair of verdicts ("number right, flexible wrong"); each is printed with its count and three replies,
+-- since
 -- what a scorer is worth shows in the replies it disagrees on. `theirs` is the label that came with the data.
 -- The findings are in docs/agreement.md.
 local q = require "qlua"
@@ -86,7 +87,8 @@ local function aqua()
   local rows = rows_of(path)
   if not rows then return skip("aqua", "no " .. path) end
   for index, row in ipairs(rows) do
-    add { source = "aqua gpt-4", id = index - 1, text = row.generated_prediction, gold = row.answer, labels = letters(5) }
+    add { source = "aqua gpt-4", id = index - 1, text = row.generated_prediction, gold = row.answer,
+      labels = letters(5) }
   end
 end
 
@@ -149,7 +151,8 @@ local function gaokao()
   if left_out > 0 then skip(left_out .. " gaokao questions", "several answers each") end
 end
 
--- ---- judging ----------------------------------------------------------------------------------------------------------
+-- ---- judging
+-- ----------------------------------------------------------------------------------------------------------
 
 local function scorer(name)
   local path = "lua/scorers/" .. name:gsub("%.", "/") .. ".lua"
@@ -228,7 +231,8 @@ local function judge_all()
   end
 end
 
--- ---- printing ---------------------------------------------------------------------------------------------------------
+-- ---- printing
+-- ---------------------------------------------------------------------------------------------------------
 
 local COLUMNS = { "right", "wrong", "no_answer", "ambiguous", "refused", "truncated", "empty" }
 
@@ -246,7 +250,10 @@ local function print_table()
   print ""
   local names = {}
   for name in pairs(hows) do names[#names + 1] = name end
-  table.sort(names, function(x, y) return hows[x].total > hows[y].total end)
+  table.sort(names, function(x, y)
+    if hows[x].total ~= hows[y].total then return hows[x].total > hows[y].total end
+    return x < y
+  end)
   print("| recognized | answers | agree with gold |")
   print("|---|--:|--:|")
   for _, name in ipairs(names) do
@@ -263,7 +270,10 @@ end
 local function print_classes()
   local names = {}
   for name in pairs(classes) do names[#names + 1] = name end
-  table.sort(names, function(x, y) return #classes[x] > #classes[y] end)
+  table.sort(names, function(x, y)
+    if #classes[x] ~= #classes[y] then return #classes[x] > #classes[y] end
+    return x < y
+  end)
   for _, name in ipairs(names) do
     if not options.class or name == options.class then
       local list = classes[name]

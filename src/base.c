@@ -72,7 +72,7 @@ static bool reserve(struct ql_buf *buf, size_t more) {
   size_t need = buf->len + more;
   if (buf->limit_bytes && need > buf->limit_bytes)
     return false;
-  if (need + 1 <= buf->cap)
+  if (buf->data && need + 1 <= buf->cap)
     return true;
   size_t cap = buf->cap ? buf->cap : 64;
   while (cap < need + 1)

@@ -4,11 +4,13 @@
 #define QL_GUARD_H
 
 #include "base.h"
+#include "pool.h"
 
 #include <lua.h>
 
 // The state's allocator counts; limit_bytes is in force only while a guarded call runs.
 struct ql_guard {
+  struct ql_pool pool;
   size_t used_bytes;
   size_t peak_bytes;
   size_t limit_bytes; // 0: none

@@ -15,6 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+// A young generation of this share of the heap stays in the processor's cache with a full data set loaded; Lua's own
+// 20 % does not, and costs a tenth of a run's time.
+enum { YOUNG_PERCENT = 3 };
+
 struct ql_host {
   lua_State *L;
   struct ql_loop *loop;
@@ -124,7 +128,7 @@ struct ql_host *ql_host_open(struct ql_loop *loop, struct ql_err *err) {
     ql_host_close(host);
     return NULL;
   }
-  lua_gc(host->L, LUA_GCGEN, 0, 0); // most of what a sample makes dies with it
+  lua_gc(host->L, LUA_GCGEN, YOUNG_PERCENT, 0); // most of what a sample makes dies with it
   return host;
 }
 
@@ -136,6 +140,7 @@ void ql_host_close(struct ql_host *host) {
   lua_close(host->L);
   ql_loop_turn(host->loop, 0); // close callbacks of handles that finalizers closed
   ql_task_release(memory);
+  ql_pool_free(&host->guard.pool);
   free(host);
 }
 

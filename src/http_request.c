@@ -23,7 +23,7 @@ static bool is_loopback_v4(const struct in_addr *address) {
 
 bool ql_http_is_loopback(const char *host) {
   char bare[64];
-  size_t len = strlen(host);
+  size_t len = host ? strlen(host) : 0;
   if (len && host[len - 1] == '.')
     len--;
   if (len >= sizeof bare)

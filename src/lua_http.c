@@ -104,8 +104,10 @@ static void add_header(lua_State *L, const char **list, size_t *count, size_t ma
     luaL_error(L, "headers: want at most %d, got more", (int)max);
   size_t len;
   const char *value = lua_tolstring(L, -1, &len);
-  if (!value)
+  if (!value) {
     luaL_error(L, "headers.%s: want a string, got %s", name, luaL_typename(L, -1));
+    return; // never reached; the analyzer does not know that luaL_error leaves
+  }
   if (strlen(value) != len || strpbrk(value, "\r\n") || strpbrk(name, "\r\n:"))
     luaL_error(L, "headers.%s: want one line", name);
   list[(*count)++] = lua_pushfstring(L, "%s: %s", name, value);
@@ -194,8 +196,10 @@ static void read_fields(lua_State *L, int table, struct ql_http_request *request
     const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2);
     int key = lua_gettop(L) - 1;
     const struct field *field = find_field(name);
-    if (!field)
+    if (!field) {
       luaL_error(L, "request: unknown field '%s'", name);
+      return;
+    }
     read_field(L, field, request);
     if (field->type == HEADERS) { // its memory is on the stack
       lua_pushvalue(L, key);

@@ -89,7 +89,12 @@ static int park(lua_State *L) {
   lua_pushcclosure(L, wake, 1);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
-  lua_call(L, 1, 0); // an error here leaves the wake closure live: it must not wake a task that went on
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) { // start may have kept wake: it must not wake a task that went on
+    lua_pushnil(L);
+    lua_setupvalue(L, 2, 1);
+    ql_task_unpark(L, task);
+    return lua_error(L);
+  }
   return ql_task_yield(L);
 }
 
@@ -133,8 +138,14 @@ static int is_mark(lua_State *L) {
   return 1;
 }
 
+// seal(on): see ql_task_seal; calls come in pairs
+static int seal(lua_State *L) {
+  ql_task_seal(L, lua_toboolean(L, 1));
+  return 0;
+}
+
 static const luaL_Reg functions[] = {
-    {"is_mark", is_mark}, {"spawn", spawn}, {"sleep", sleep_ms}, {"park", park}, {"on_signal", watch_signal}, {NULL, NULL},
+    {"is_mark", is_mark}, {"seal", seal}, {"spawn", spawn}, {"sleep", sleep_ms}, {"park", park}, {"on_signal", watch_signal}, {NULL, NULL},
 };
 
 int ql_open_task(lua_State *L) {

@@ -11,7 +11,10 @@
 void ql_pack(const void *bytes, size_t len, struct ql_buf *out) {
   size_t bound = ZSTD_compressBound(len);
   char *room = ql_malloc(bound);
-  size_t size = ZSTD_compress(room, bound, bytes, len, 1);
+  static ZSTD_CCtx *context; // a new one each time costs more than the work; packing is the main thread's alone
+  if (!context)
+    context = ZSTD_createCCtx();
+  size_t size = ZSTD_compressCCtx(context, room, bound, bytes, len, 1);
   if (!ZSTD_isError(size)) // with room for the bound it cannot be
     ql_buf_add(out, room, size);
   free(room);

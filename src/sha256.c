@@ -4,10 +4,11 @@
 // Owns nothing. The one thing not obvious: total_bytes % 64 is how full the block is, so no second
 // counter can disagree with it.
 #include "sha256.h"
+#include "sha256_inner.h"
 
 #include <string.h>
 
-static const uint32_t round_constants[64] = {
+const uint32_t ql_sha256_constants[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -26,7 +27,7 @@ static uint32_t load_be(const uint8_t *p) {
   return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static void compress(uint32_t state[8], const uint8_t *block) {
+static void compress_one(uint32_t state[8], const uint8_t *block) {
   uint32_t w[64];
   for (size_t t = 0; t < 16; t++)
     w[t] = load_be(block + 4 * t);
@@ -38,7 +39,7 @@ static void compress(uint32_t state[8], const uint8_t *block) {
   uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
   uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
   for (size_t t = 0; t < 64; t++) {
-    uint32_t t1 = h + (rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25)) + ((e & f) ^ (~e & g)) + round_constants[t] + w[t];
+    uint32_t t1 = h + (rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25)) + ((e & f) ^ (~e & g)) + ql_sha256_constants[t] + w[t];
     uint32_t t2 = (rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
     h = g;
     g = f;
@@ -57,6 +58,18 @@ static void compress(uint32_t state[8], const uint8_t *block) {
   state[5] += f;
   state[6] += g;
   state[7] += h;
+}
+
+void ql_sha256_compress_plain(uint32_t state[8], const uint8_t *blocks, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    compress_one(state, blocks + 64 * i);
+}
+
+static void compress(uint32_t state[8], const uint8_t *blocks, size_t count) {
+  if (ql_sha256_has_x86())
+    ql_sha256_compress_x86(state, blocks, count);
+  else
+    ql_sha256_compress_plain(state, blocks, count);
 }
 
 void ql_sha256_init(struct ql_sha256 *hash) {
@@ -79,12 +92,12 @@ void ql_sha256_feed(struct ql_sha256 *hash, const void *bytes, size_t len) {
     len -= take;
     if (held + take < sizeof hash->block)
       return;
-    compress(hash->state, hash->block);
+    compress(hash->state, hash->block, 1);
   }
-  for (; len >= sizeof hash->block; p += sizeof hash->block, len -= sizeof hash->block)
-    compress(hash->state, p);
-  if (len)
-    memcpy(hash->block, p, len);
+  compress(hash->state, p, len / sizeof hash->block);
+  size_t rest = len % sizeof hash->block;
+  if (rest)
+    memcpy(hash->block, p + len - rest, rest);
 }
 
 void ql_sha256_end(struct ql_sha256 *hash, uint8_t digest[QL_SHA256_BYTES]) {

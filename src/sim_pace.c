@@ -19,7 +19,7 @@ struct ql_sim_pace {
   struct ql_sim_turn **heap; // heap[1] is the earliest
   size_t count, cap;
   uint64_t armed_ns; // 0: not armed
-  bool busy;         // inside on_timer, which arms once at its end
+  bool busy;         // inside ql_sim_pace_run, which arms once at its end
 };
 
 static void set_place(struct ql_sim_pace *pace, size_t place, struct ql_sim_turn *turn) {
@@ -72,14 +72,10 @@ static void remove_at(struct ql_sim_pace *pace, size_t place) {
     sift_down(pace, last, place);
 }
 
-static void on_timer(uv_poll_t *poll, int status, int events) {
-  (void)status, (void)events;
-  struct ql_sim_pace *pace = (struct ql_sim_pace *)poll;
-  uint64_t expirations;
-  if (read(pace->fd, &expirations, sizeof expirations) < 0 && errno != EAGAIN)
+void ql_sim_pace_run(struct ql_sim_pace *pace) {
+  if (pace->busy)
     return;
   pace->busy = true;
-  pace->armed_ns = 0;
   uint64_t now_ns = ql_now_ns();
   while (pace->count && pace->heap[1]->due_ns <= now_ns) {
     struct ql_sim_turn *turn = pace->heap[1];
@@ -88,6 +84,16 @@ static void on_timer(uv_poll_t *poll, int status, int events) {
   }
   pace->busy = false;
   arm(pace);
+}
+
+static void on_timer(uv_poll_t *poll, int status, int events) {
+  (void)status, (void)events;
+  struct ql_sim_pace *pace = (struct ql_sim_pace *)poll;
+  uint64_t expirations;
+  if (read(pace->fd, &expirations, sizeof expirations) < 0 && errno != EAGAIN)
+    return;
+  pace->armed_ns = 0;
+  ql_sim_pace_run(pace);
 }
 
 struct ql_sim_pace *ql_sim_pace_open(struct ql_loop *loop, void (*on_due)(struct ql_sim_turn *turn),

@@ -21,6 +21,8 @@ struct ql_sim_pace *ql_sim_pace_open(struct ql_loop *loop, void (*on_due)(struct
                                      struct ql_err *err);
 void ql_sim_pace_close(struct ql_sim_pace *pace);
 void ql_sim_pace_put(struct ql_sim_pace *pace, struct ql_sim_turn *turn, uint64_t due_ns);
+// What has come due while something else took its time, without waiting for the loop's next turn.
+void ql_sim_pace_run(struct ql_sim_pace *pace);
 void ql_sim_pace_drop(struct ql_sim_pace *pace, struct ql_sim_turn *turn); // fine when it is not waiting
 
 #endif

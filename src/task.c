@@ -28,6 +28,7 @@ struct tasks {
   lua_State *L;
   struct ql_loop *loop;
   struct ql_task *current;
+  int sealed; // coroutines that run where nothing may be yielded through, see ql_task_seal
   struct ql_task *ready, **ready_end;
   struct ql_task *all;
   bool is_closing;
@@ -53,7 +54,7 @@ static void enqueue(struct ql_task *task) {
 
 struct ql_task *ql_task_park(lua_State *L) {
   struct tasks *tasks = tasks_of(L);
-  if (!tasks->current || !lua_isyieldable(L))
+  if (!tasks->current || tasks->sealed > 0 || !lua_isyieldable(L))
     luaL_error(L, "cannot wait here: inside a callback of sort, gsub or require, or outside of a task");
   return tasks->current;
 }
@@ -64,6 +65,28 @@ int ql_task_yield(lua_State *L) {
 }
 
 bool ql_task_is_mark(lua_State *L, int index) { return lua_touserdata(L, index) == &park_mark; }
+
+void ql_task_seal(lua_State *L, bool on) { tasks_of(L)->sealed += on ? 1 : -1; }
+
+void ql_task_unpark(lua_State *L, struct ql_task *task) {
+  struct tasks *tasks = task->tasks;
+  if (!task->is_ready)
+    return;
+  struct ql_task **at = &tasks->ready;
+  while (*at && *at != task)
+    at = &(*at)->next_ready;
+  if (*at) {
+    *at = task->next_ready;
+    if (tasks->ready_end == &task->next_ready)
+      tasks->ready_end = at;
+  }
+  task->is_ready = false;
+  ql_push push = task->push;
+  task->push = NULL;
+  int top = lua_gettop(L);
+  push(L, task->arg); // releases what was carried
+  lua_settop(L, top);
+}
 
 void ql_task_wake(struct ql_task *task, ql_push push, void *arg) {
   if (task->tasks->is_closing) {
@@ -78,6 +101,8 @@ void ql_task_wake(struct ql_task *task, ql_push push, void *arg) {
 struct ql_task *ql_task_spawn(lua_State *L, int nargs) {
   struct tasks *tasks = tasks_of(L);
   lua_State *co = lua_newthread(L);
+  if (!lua_checkstack(co, nargs + 1)) // a new thread has room for a few dozen values only
+    luaL_error(L, "too many arguments for a task: %d", nargs);
   int anchor = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_xmove(L, co, nargs + 1);
   struct ql_task *task = ql_calloc(1, sizeof *task);
@@ -103,6 +128,11 @@ static void end(struct ql_task *task) {
 
 static void report(lua_State *co) {
   const char *text = lua_tostring(co, -1);
+  if (!text && lua_istable(co, -1)) { // an err
+    lua_pushliteral(co, "text");
+    lua_rawget(co, -2);
+    text = lua_tostring(co, -1);
+  }
   luaL_traceback(co, co, text ? text : "(an error that is no text)", 0);
   fprintf(stderr, "qlua: internal error in a task: %s\n", lua_tostring(co, -1));
 }

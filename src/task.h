@@ -34,6 +34,12 @@ bool ql_task_is_mark(lua_State *L, int index);
 // this call.
 void ql_task_wake(struct ql_task *task, ql_push push, void *arg);
 
+// Undoes ql_task_park in the running task, also when it has been woken already: for a start that raised.
+void ql_task_unpark(lua_State *L, struct ql_task *task);
+// While sealed (calls nest) nobody may park: a coroutine that is resumed where its task cannot yield would start
+// to wait and never be able to hand the wait outwards.
+void ql_task_seal(lua_State *L, bool on);
+
 // The function and its nargs arguments on top of L's stack become a task that starts on the next turn.
 struct ql_task *ql_task_spawn(lua_State *L, int nargs);
 

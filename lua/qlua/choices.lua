@@ -18,6 +18,29 @@ local function check_echo(logprobs, usage)
     return ("echo gave %d entries for %d prompt tokens (does the server support echo?)"):format(count, usage.prompt_tokens)
   end
   if not logprobs.text_offset or #logprobs.text_offset ~= count then return "the reply has no text_offset per token" end
+  for i = 1, count do
+    if type(logprobs.text_offset[i]) ~= "number" then return ("token %d has no text_offset"):format(i) end
+  end
+end
+
+local MIN_CONSTANT = 4
+
+-- A server that cannot score prompts may still answer, with zeros.
+local function is_constant(values, last)
+  for i = 3, last do
+    if values[i] ~= values[2] then return false end
+  end
+  return last > MIN_CONSTANT
+end
+
+-- The tokens that were added up must spell the choice: offsets alone are shifted by a token the server put in front.
+local function spells(tokens, first, last, continuation)
+  local text = {}
+  for i = first, last do
+    if type(tokens[i]) ~= "string" or tokens[i]:find("\u{FFFD}", 1, true) then return true end -- part of a character
+    text[#text + 1] = tokens[i]
+  end
+  return table.concat(text) == continuation
 end
 
 --- Sum of the log-probabilities of a continuation (lm-eval: `_loglikelihood_tokens` of API models).
@@ -34,7 +57,10 @@ function choices.sum(response, context, continuation)
   local stop = start + (utf8.len(continuation, 1, -1, true) or #continuation)
   local offsets = logprobs.text_offset
   local last = usage.prompt_tokens or #offsets
-  local result, first = { sum = 0.0, tokens = 0, greedy = true }, nil
+  if is_constant(logprobs.token_logprobs, last) then
+    return protocol(("all %d prompt tokens have the same log-probability (does the server support echo?)"):format(last))
+  end
+  local result, first, final = { sum = 0.0, tokens = 0, greedy = true }, nil, nil
   for i = 1, last do
     if offsets[i] >= start and offsets[i] < stop then
       if not first then
@@ -48,7 +74,7 @@ function choices.sum(response, context, continuation)
       if type(value) ~= "number" or value ~= value or value > 1e-6 then
         return protocol(("token %d has no log-probability (got %s)"):format(i, tostring(value)))
       end
-      result.sum, result.tokens = result.sum + value, result.tokens + 1
+      result.sum, result.tokens, final = result.sum + value, result.tokens + 1, i
       local top = logprobs.top and logprobs.top[i]
       for _, other in pairs(type(top) == "table" and top or {}) do
         if type(other) == "number" and other > value + 1e-9 then result.greedy = false end
@@ -56,6 +82,9 @@ function choices.sum(response, context, continuation)
     end
   end
   if result.tokens == 0 then return protocol "no token of the choice was echoed" end
+  if not spells(logprobs.tokens, first, final, continuation) then
+    return protocol(("the echoed tokens at character %d are not the choice"):format(start))
+  end
   return result
 end
 
@@ -71,6 +100,7 @@ function choices.labels(response, labels)
   end
   local least = math.huge
   for _, value in pairs(top) do least = math.min(least, type(value) == "number" and value or least) end
+  if least == math.huge then return protocol "the candidates of the next token have no log-probabilities" end
   local result = {}
   for i, label in ipairs(labels) do
     local value = top[label]

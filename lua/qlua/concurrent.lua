@@ -37,6 +37,7 @@ end
 -- @tparam[opt=#items] integer limit
 -- @treturn table the first result of each call
 function concurrent.map(items, fn, limit)
+  if limit and limit < 1 then error(("want a limit of at least 1, got %s"):format(limit), 2) end
   limit = math.min(limit or #items, #items)
   local results, failures, next_index = {}, {}, 0
   local workers = {}

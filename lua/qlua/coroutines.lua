@@ -2,9 +2,12 @@
 --- Lets a script's own coroutines contain calls that wait.
 -- A waiting call yields a mark that belongs to the task door. Inside a coroutine of the script's own that yield
 -- reaches the script's `coroutine.resume`; the versions here pass the mark on outwards, and what the task is resumed
--- with back inwards, so that generators and waiting calls nest.
+-- with back inwards, so that generators and waiting calls nest. Where the task itself cannot yield (in a comparator
+-- of sort, say) a coroutine may run but not wait: it is sealed for the time.
 
-local is_mark = require("qlua.core.task").is_mark
+local task = require "qlua.core.task"
+
+local is_mark, seal, is_yieldable = task.is_mark, task.seal, coroutine.isyieldable
 
 local raw_resume, raw_yield, raw_create = coroutine.resume, coroutine.yield, coroutine.create
 
@@ -17,8 +20,17 @@ local function pass_on(co, ok, first, ...)
   return ok, first, ...
 end
 
+local function unseal(...)
+  seal(false)
+  return ...
+end
+
 --- As coroutine.resume.
 function coroutines.resume(co, ...)
+  if type(co) == "thread" and not is_yieldable() then
+    seal(true)
+    return unseal(raw_resume(co, ...))
+  end
   return pass_on(co, raw_resume(co, ...))
 end
 

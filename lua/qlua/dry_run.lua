@@ -27,7 +27,8 @@ end
 local function print_variant(one)
   local variant = one.variant
   say.line(("%s (%s)"):format(one.name, say.pick(variant.description)))
-  say.line("  engine      ", one.dialect.name, one.dialect.simulated and say.pick { en = "  (answers are simulated)", zh = "（答案为模拟）" } or "")
+  local simulated = one.dialect.simulated and say.pick { en = "  (answers are simulated)", zh = "（答案为模拟）" } or ""
+  say.line("  engine      ", one.dialect.name, simulated)
   say.line("  model       ", variant.model)
   if one.launch then
     say.line("  command     ", command_line(one.launch.argv))

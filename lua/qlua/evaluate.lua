@@ -18,7 +18,28 @@ end
 
 local function as_text(value)
   if value == nil or type(value) == "string" then return value end
-  return tostring(value)
+  return type(value) == "table" and "(a table)" or tostring(value)
+end
+
+local function script_error(scorer, what)
+  return { outcome = "script_error", error_text = ("%s: scorer '%s': %s"):format(scorer.path or "?", scorer.name, what) }
+end
+
+-- What goes into the store is numbers and texts, whatever a script thinks of.
+local function span_of(span)
+  if type(span) ~= "table" then return nil end
+  local from, to = math.tointeger(span.from or span[1]), math.tointeger(span.to or span[2])
+  return from and to and { from = from, to = to } or nil
+end
+
+local function metrics_of(metrics)
+  if type(metrics) ~= "table" then return nil end
+  local kept = {}
+  for name, value in pairs(metrics) do
+    if type(value) == "boolean" then value = value and 1 or 0 end
+    if type(name) == "string" and type(value) == "number" and value - value == 0 then kept[name] = value end
+  end
+  return kept
 end
 
 local function judge(scorer, response, sample)
@@ -26,7 +47,13 @@ local function judge(scorer, response, sample)
   if not ok then
     return { outcome = "script_error", error_text = type(answer) == "table" and answer.text or tostring(answer) }
   end
-  if not answer then return { outcome = reason_of(response, reason), score = 0 } end
+  if not answer then
+    local entry = outcomes.by_name[reason]
+    if reason ~= nil and not (entry and entry.class == "invalid") then
+      return script_error(scorer, ("extract: want a reason such as no_answer, got %s"):format(as_text(reason)))
+    end
+    return { outcome = reason_of(response, reason), score = 0 }
+  end
   if type(answer) ~= "table" then answer = { value = answer } end
   local scored, score = pcall(scorer.score, answer, sample)
   if not scored then
@@ -35,12 +62,11 @@ local function judge(scorer, response, sample)
   local note, metrics
   if type(score) == "table" then score, note, metrics = score.score or score.value, score.note, score.metrics end
   if type(score) == "boolean" then score = score and 1 or 0 end
-  if type(score) ~= "number" or score < 0 or score > 1 then
-    return { outcome = "script_error", error_text = ("%s: scorer '%s': score: want a number from 0 to 1, got %s"):format(
-      scorer.path or "?", scorer.name, tostring(score)) }
+  if type(score) ~= "number" or not (score >= 0 and score <= 1) then -- NaN is neither
+    return script_error(scorer, ("score: want a number from 0 to 1, got %s"):format(as_text(score) or "nil"))
   end
-  return { outcome = score >= 1 and "correct" or "wrong", score = score, value = as_text(answer.value), how = answer.how,
-    span = answer.span, note = note, metrics = metrics }
+  return { outcome = score >= 1 and "correct" or "wrong", score = score, value = as_text(answer.value),
+    how = as_text(answer.how), span = span_of(answer.span), note = note, metrics = metrics_of(metrics) }
 end
 
 --- Judge one response.

@@ -7,7 +7,7 @@ local letter_patterns = require "qlua.letter_patterns"
 local reply = require "qlua.reply"
 
 local TAIL = 4000 -- bytes of a last line or sentence that are looked at
-local NEAR_END = 400 -- bytes: a label named earlier and never again was weighed, not chosen
+local NEAR_END = 400 -- bytes: a label named only in the middle was weighed, not chosen
 
 local function find_all(pattern, text)
   local matches, err = pattern:find_all(text)
@@ -23,8 +23,10 @@ end
 
 -- ---- statements: "the answer is B" ---------------------------------------------------------------------------------
 
-local CONCLUSION = { "therefore", "thus", "hence", "%f[%a]so%f[%A]", "final", "updated", "conclu", "所以", "因此", "综上", "故" }
-local CORRECTION = { "wait", "actually", "correction", "mistake", "sorry", "recheck", "re%-check", "let me re", "更正", "不对", "错了",
+local CONCLUSION = { "therefore", "thus", "hence", "%f[%a]so%f[%A]", "final", "updated", "conclu", "所以", "因此", "综上",
+  "故" }
+local CORRECTION = { "wait", "actually", "correction", "mistake", "sorry", "recheck", "re%-check", "let me re", "更正",
+  "不对", "错了",
                      "重新" }
 
 local function has_cue(text, cues)
@@ -142,14 +144,18 @@ local function by_form(set, text, canonical, labels)
   return by_only(set.bold, text, 0, "bold", canonical)
 end
 
--- ---- naming: "so we take option B" -----------------------------------------------------------------------------------
+-- ---- naming: "so we take option B"
+-- -----------------------------------------------------------------------------------
 
-local CHOOSING = { "therefore", "thus", "hence", "%f[%a]so%f[%A]", "best", "correct", "choose", "chose", "select", "most ", "pick",
+local CHOOSING = { "therefore", "thus", "hence", "%f[%a]so%f[%A]", "best", "correct", "choose", "chose", "select",
+  "most ", "pick",
                    "conclu", "answer", "所以", "因此", "综上", "符合", "故" }
-local DENYING = { "%f[%a]not%f[%A]", "n't%f[%A]", "n’t", "incorrect", "wrong", "false", "eliminat", "rule", "exclud", "less ", "least",
+local DENYING = { "%f[%a]not%f[%A]", "n't%f[%A]", "n’t", "incorrect", "wrong", "false", "eliminat", "rule", "exclud",
+  "less ", "least",
                   "neither", "except", "不", "错", "排除" }
 -- Right behind a label: what makes it a choice turned down.
-local DENIED = { "^%S*%s*i?s?w?a?s? not%f[%A]", "^%S*%s*isn't", "^%S*%s*is incorrect", "^%S*%s*is wrong", "^%S*%s*is false",
+local DENIED = { "^%S*%s*i?s?w?a?s? not%f[%A]", "^%S*%s*isn't", "^%S*%s*is incorrect", "^%S*%s*is wrong",
+  "^%S*%s*is false",
                  "can be ruled", "can be elim", "^[^。，]*错", "^[^。，]*不" }
 
 local function last_sentence(line)
@@ -169,7 +175,8 @@ local function by_last_sentence(set, text, canonical)
   local tail_from = math.max(1, stop - 40)
   local from, to, label = set.ending:find(text:sub(tail_from, stop))
   if label and (from > 1 or tail_from == 1) then -- not where the tail was cut
-    return { value = canonical[label], how = "ends with", span = { from = tail_from + from - 1, to = tail_from + to - 1 } }
+    return { value = canonical[label], how = "ends with", span = { from = tail_from + from - 1,
+      to = tail_from + to - 1 } }
   end
   local line, offset = last_line(text)
   local sentence, inner = last_sentence(line)
@@ -177,11 +184,11 @@ local function by_last_sentence(set, text, canonical)
   return by_only(set.named, sentence, offset + inner, "last sentence", canonical)
 end
 
--- Only one label is named in the whole reply, near its end, and nothing is denied of it.
+-- Only one label is named in the whole reply, near one of its ends, and nothing is denied of it.
 local function by_naming(set, text, canonical)
   local found, why = by_only(set.named, text, 0, "only one named", canonical)
   if not found then return nil, why end
-  if found.span.to < trimmed_end(text) - NEAR_END then return nil, "no_answer" end
+  if found.span.to < trimmed_end(text) - NEAR_END and found.span.from > NEAR_END then return nil, "no_answer" end
   for _, match in ipairs(find_all(set.named, text)) do
     local before = text:sub(math.max(1, match[1] - 60), match[1] - 1):match "[^.!?\n]*$"
     local after = text:sub(match[2] + 1, match[2] + 60):match "^[^.!?\n]*"
@@ -216,7 +223,8 @@ return function(text, labels, options)
   local doc = reply.doc(text, options.offset)
   local piece = reply.pieces(doc.text)[1]
   local is_truncated = options.finish == "length" and piece.to == #doc.text
-  local found, why = choice(letter_patterns.of(labels), doc.text:sub(piece.from, piece.to), canonical, labels, is_truncated)
+  local found, why = choice(letter_patterns.of(labels), doc.text:sub(piece.from, piece.to), canonical, labels,
+    is_truncated)
   if not found then return nil, why or "no_answer" end
   found.span = reply.span(doc, found.span.from + piece.from - 1, found.span.to + piece.from - 1)
   return found

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- final_number: the number a reply gives as its answer, and by which sign it was recognized.
--- Candidates in order of authority: `####`, `\boxed{}`, "the answer is" in English and Chinese, a bold number in the last
+-- Candidates in order of authority: `####`, `\boxed{}`, "the answer is" in English and Chinese, a bold number in the
+-- last
 -- line with numbers, the last number stated in the last sentence that states one. A lower sign is asked only
 -- when no higher one is there. Two finals that contradict each other are ambiguous, not a choice of ours.
 local numerals = require "qlua.numerals"
@@ -9,6 +10,8 @@ local reply = require "qlua.reply"
 
 local BOX_MAX = 2000 -- bytes looked at for the closing brace
 local LINE_MAX = 4000
+local MARKS_MAX = 64 -- of the same sign are looked at, the last ones
+local CHAIN_MAX = 24 -- numerals in one piece of arithmetic
 
 -- The end of the line; a line longer than LINE_MAX ends there, so that no search runs through the whole text.
 local function line_end(text, at, last)
@@ -27,11 +30,12 @@ local LEAD = "^[%s*_$:=#\"'`~%(%[{<]*"
 -- The value a stretch begins with. strict: the numeral must come at once.
 local function leading(text, first, last, is_strict)
   if last - first > LINE_MAX then last = first + LINE_MAX end
-  local list = numerals.scan(text, first, last)
+  local list = numerals.scan(text, first, last, CHAIN_MAX)
   if not list[1] then return nil end
   if is_strict then
     local lead = text:sub(first, list[1].from - 1)
-    if lead:match(LEAD) ~= lead and not lead:find("^[%s*_:#]*[Tt]?h?e? ?[Ff]?i?n?a?l? ?[Aa]nswer[%s*_]*[i:=]?s?[%s:*_$]*$") then
+    if lead:match(LEAD) ~= lead
+      and not lead:find("^[%s*_:#]*[Tt]?h?e? ?[Ff]?i?n?a?l? ?[Aa]nswer[%s*_]*[i:=]?s?[%s:*_$]*$") then
       return nil
     end
   end
@@ -45,7 +49,8 @@ end
 
 -- ---- #### ---------------------------------------------------------------------------------------------------
 
-local CORRECTION = { "wait", "actually", "correct", "mistake", "sorry", "recheck", "re%-check", "let me", "更正", "不对", "错了",
+local CORRECTION = { "wait", "actually", "correct", "mistake", "sorry", "recheck", "re%-check", "let me", "更正", "不对",
+  "错了",
                      "重新" }
 
 local function is_corrected(text, from, to)
@@ -57,18 +62,22 @@ local function is_corrected(text, from, to)
 end
 
 local function hash_values(text, first, last)
-  local found, headings = {}, 0
+  local marks, found, headings = {}, {}, 0
   local from, to = text:find("####+", first)
   while from and from <= last do
-    local stop = line_end(text, to + 1, last)
-    if not text:sub(to + 1, stop):find "%S" then stop = line_end(text, stop + 2, last) end
-    local numeral = leading(text, to + 1, stop, true)
+    marks[#marks + 1] = to + 1
+    from, to = text:find("####+", to + 1)
+  end
+  for index = math.max(1, #marks - MARKS_MAX + 1), #marks do
+    local at = marks[index]
+    local stop = line_end(text, at, last)
+    if not text:sub(at, stop):find "%S" then stop = line_end(text, stop + 2, last) end
+    local numeral = leading(text, at, stop, true)
     if numeral then
       numeral.is_heading = text:find("^%d+[.)%-:]%s*[*_]*%a", numeral.from) ~= nil
       if numeral.is_heading then headings = headings + 1 end
       found[#found + 1] = numeral
     end
-    from, to = text:find("####+", to + 1)
   end
   if headings == 0 then return found end
   local finals = {} -- "#### 1. First we …" is a heading; one alone with no fellow is an answer with a remark
@@ -162,7 +171,7 @@ local CHINESE = regex.compile([==[答案(?:】|应该|应当|应|就|即|只能)
 
 -- Where the sentence that begins at `at` ends: before its full stop or, in Chinese, its 。
 local function sentence_end(line, at)
-  local dot = at
+  local dot = line:match("^[%s%(*#>-]*%d+[.)]()%s", at) or at -- the full stop of a list's number ends nothing
   while true do
     dot = line:find("[.!?\227]", dot)
     if not dot then return #line end
@@ -244,8 +253,10 @@ end
 
 -- ---- the last sentence --------------------------------------------------------------------------------------------
 
-local NOTE = { "^[%s*_>#(-]*[Nn][Oo][Tt][Ee]%s*[:)]", "^[%s*_>#(]*N%.?B%.?[%s:]", "^[%s*_>#(]*P%.?S%.?[%s:]", "^%s*[Ll]et me know",
-               "^%s*I hope", "^%s*[Hh]ope this", "^[%s*_>#(]*[Cc]heck:", "^[%s*_>#(]*[Vv]erif", "^%s*%(.*%)%s*$", "^[%s(]*注[:意]",
+local NOTE = { "^[%s*_>#(-]*[Nn][Oo][Tt][Ee]%s*[:)]", "^[%s*_>#(]*N%.?B%.?[%s:]", "^[%s*_>#(]*P%.?S%.?[%s:]",
+  "^%s*[Ll]et me know",
+               "^%s*I hope", "^%s*[Hh]ope this", "^[%s*_>#(]*[Cc]heck:", "^[%s*_>#(]*[Vv]erif", "^%s*%(.*%)%s*$",
+                 "^[%s(]*注[:意]",
                "^[%s(]*备注", "^[%s*_>#(]*[Dd]isclaimer", "^%s*[Pp]lease note", "^%s*```" }
 
 local function is_note(line)
@@ -330,7 +341,8 @@ local function from_line(text, first, last)
   end
 end
 
-local SPOKEN = { [""] = true, output = true, text = true, txt = true, plaintext = true, markdown = true, md = true, latex = true }
+local SPOKEN = { [""] = true, output = true, text = true, txt = true, plaintext = true, markdown = true, md = true,
+  latex = true }
 
 -- The lines of a text that say something: a program's lines are left out, what it printed is not.
 local function spoken_lines(text, first, last)
@@ -361,7 +373,8 @@ local function by_position(text, first, last)
   end
 end
 
--- ---- the whole -------------------------------------------------------------------------------------------------------
+-- ---- the whole
+-- -------------------------------------------------------------------------------------------------------
 
 local function by_authority(text, first, last)
   local hash, hash_why = by_hash(text, first, last)

@@ -13,9 +13,9 @@ local OPEN = [==[
 ]==]
 
 local CLOSE = [==[
-  (?: (?= ["'`*_$)\]}><] | [.,;:!?](?!\w) | \s*$ | \s*\n | [^\x00-\x7F] )
+  (?: (?= ["'`*_$)\]}><] | [.,;:!?](?![a-zA-Z0-9_]) | \s*$ | \s*\n | [^\x00-\x7F] )
     | (?= \s+ (?: [^a-z\s] | (?:is|because|since|as|and|or|but|which|for|with|from|given|here|based)\b ) )
-    | (?= (?i:LABEL) (?![\w']) ) )
+    | (?= (?:[,/&、]\s?)? (?i:LABEL) (?![\w']) ) )
 ]==]
 
 -- Statements that name the answer: how, and the pattern before the letter.
@@ -31,6 +31,8 @@ local CUES = {
   { "answer:", [==[
     \b (?i:answer|(?:correct|final)\s(?:option|choice)) ["'*_)\s]{0,4} (?:\([^()\n]{0,40}\)\s?)? [:=]
   ]==] },
+  { "I choose", [==[ \b (?:I|we) (?:\s(?:would|will|shall|must)|['’](?:d|ll))? (?:\s(?:also|still|therefore|thus))? \s
+    (?:choose|chose|select|selected|pick|picked|go\swith) \b ]==] },
   { "答案", [==[
     (?: 答案(?:】|应该|应当|应|就|即|只能|选)?(?:是|为|选|[:=】])? | 答案】 | 故选 | 应选 | 因此选 | 所以选 ) [:\s]{0,3} (?:选项)?
   ]==] },
@@ -42,7 +44,8 @@ local CUES = {
 
 -- "Option (C) is the most accurate answer": the letter first.
 local FIRST = [==[
-  (?<![\w'‘-]) [(*]{0,3} (LABEL) [)"'*.:]{0,4} (?: \s [^.\n;:()]{1,60}? )? \s (?:is|would\sbe|must\sbe|seems\sto\sbe|appears\sto\sbe) \s
+  (?<![\w'‘-]) [(*]{0,3} (LABEL) [)"'*.:]{0,4} (?: \s [^.\n;:()]{1,60}? )? \s
+    (?:is|would\sbe|must\sbe|seems\sto\sbe|appears\sto\sbe) \s
   (?:therefore\s|thus\s|clearly\s|likely\s)? the\s (?:single\s)?
   (?:best|correct|right|most\s\w+|only\scorrect) \s (?:possible\s)? (?:answer|choice|option|response)\b
 ]==]
@@ -56,7 +59,8 @@ local SMALL = [==[
 -- The stated answer is none of the labels.
 local NONE = [==[
   \b (?i:answer|option|choice) \b [*_]{0,2} \s? (?: (?i:is|choose)\b | : ) \s{0,3}
-  (?: \(? (?i:none|not\s(?:listed|given|among|in|provided|available)|inconclusive|cannot|ambiguous|undetermined) \b | \( (?!LABEL\b) [A-Z] \) )
+  (?: \(? (?i:none|not\s(?:listed|given|among|in|provided|available)|inconclusive|cannot|ambiguous|undetermined) \b |
+    \( (?!LABEL\b) [A-Z] \) )
   | (?i: answer\scannot\sbe\sdetermined ) | 答案】[\s:]{0,3} (?:无|没有|题目)
 ]==]
 local NONE_OF = [==[ (?i: \b none\sof\s(?:the|these)\s(?:above|given|options|choices|provided|answers?) \b ) ]==]
@@ -67,12 +71,14 @@ local ALSO = [==[
   ["'*_(\[]{0,4} (LABEL) (?![\w']) | (LABEL) (?![\w']) )
 ]==]
 
-local WHOLE = [==[ ^ \s* ["'`*_$\#(\[{<]{0,6} (?: (?i:option|choice|answer)\s?:?\s? )? (LABEL) ["'`*_$)\]}>.:,、。]{0,6} \s* $ ]==]
+local WHOLE = [==[
+  ^ \s* ["'`*_$\#(\[{<]{0,6} (?: (?i:option|choice|answer)\s?:?\s? )? (LABEL) ["'`*_$)\]}>.:,、。]{0,6} \s* $ ]==]
 local WHOLE_SMALL = [==[ ^ \s* [*_(\["']{0,4} ((?i:LABEL)) [*_)\]"'.]{0,4} \s* $ ]==]
 
 local OPENING = [==[
   ^ \s* ["'`*_$\#(\[{<]{0,6} (?: (?i:option|choice)\s )? (LABEL)
-  (?: ["'`*_$\]}>]{0,4} (?: [)、\]}:] | [.,] (?=["'`*_]{0,3}(?:\s|$|[^\x00-\x7F])) ) | ["'`*_$)\]}>]{1,4} (?=\s|$) | \s*\n )
+  (?: ["'`*_$\]}>]{0,4} (?: [)、\]}:] | [.,] (?=["'`*_]{0,3}(?:\s|$|[^\x00-\x7F])) ) | ["'`*_$)\]}>]{1,4} (?=\s|$) |
+    \s*\n )
 ]==]
 
 local LIST_LINE = [==[ ^ [ \t"'`*_$\#(\[{<>-]{0,8} (LABEL) ["'`*_$\]}>]{0,4} [).:、] ]==]
@@ -83,7 +89,8 @@ local BOLD = [==[
 ]==]
 
 -- A label named outright: bracketed, or after "option". (A capital letter alone never counts.)
-local NAMED = [==[ (?<!\w) \( (LABEL) \) | \b (?i:option|choice) \s ["'*_(]{0,3} (LABEL) (?![\w']) | 选项\s? (LABEL) | (LABEL)\s? 选项 ]==]
+local NAMED = [==[
+  (?<!\w) \( (LABEL) \) | \b (?i:option|choice) \s ["'*_(]{0,3} (LABEL) (?![\w']) | 选项\s? (LABEL) | (LABEL)\s? 选项 ]==]
 
 -- "… the folds increase the surface. (D)": the letter stands alone at the very end.
 local ENDING = [==[ (?: ^ | [.!?。] | \n ) \s* ["'*_]{0,3} \( (LABEL) \) ["'*_.]{0,4} \s* $ ]==]

@@ -47,11 +47,11 @@ local function canonical(value)
     local common = gcd(n, d)
     n, d = n // common, d // common
     num, den = tostring(n), tostring(d)
-    local places, left = 0, d
+    local places, left, scaled = 0, d, num
     while left % 10 == 0 do left, places = left // 10, places + 1 end
-    while left % 2 == 0 do left, num, places = left // 2, multiply(num, "5"), places + 1 end
-    while left % 5 == 0 do left, num, places = left // 5, multiply(num, "2"), places + 1 end
-    if left == 1 then den = "1" .. ("0"):rep(places) end
+    while left % 2 == 0 do left, scaled, places = left // 2, multiply(scaled, "5"), places + 1 end
+    while left % 5 == 0 do left, scaled, places = left // 5, multiply(scaled, "2"), places + 1 end
+    if left == 1 then num, den = scaled, "1" .. ("0"):rep(places) end
   end
   local sign = value.neg and num ~= "0" and "-" or ""
   if den == "1" then return sign .. num end
@@ -136,11 +136,11 @@ end
 -- @treturn ?table its value, for number.write
 -- @treturn ?string "ambiguous"
 function number.literal(s, at)
-  local run, stop = s:match("^([%d.,]+)()", at)
+  local run = s:match("^[%d.,]+", at)
   local cut = run:find "[.,][.,]"
   if cut then run = run:sub(1, cut - 1) end
   run = run:gsub("[.,]$", "")
-  stop = at + #run
+  local stop = at + #run
   if #run > DIGITS_MAX then return stop, nil end
   local digits, why = plain(run, has_euro(s, at, stop - 1))
   if not digits then return stop, nil, why end

@@ -10,8 +10,10 @@ local numerals = {}
 local CURRENCY = { ["$"] = true, ["€"] = true, ["£"] = true, ["¥"] = true, ["₹"] = true }
 local CURRENCY_CODE = { USD = true, RMB = true, CNY = true, EUR = true, GBP = true, Rs = true, US = true, HK = true }
 -- Words whose number names a thing and counts nothing.
-local NAMED = { step = true, steps = true, part = true, equation = true, eq = true, note = true, method = true, case = true,
-                line = true, question = true, problem = true, figure = true, table = true, section = true, option = true,
+local NAMED = { step = true, steps = true, part = true, equation = true, eq = true, note = true, method = true,
+  case = true,
+                line = true, question = true, problem = true, figure = true, table = true, section = true,
+                  option = true,
                 ["第"] = true }
 local VARIABLE = "^[xyzn]%f[^%w_]"
 
@@ -63,7 +65,8 @@ local function look_right(text, stop, last)
   end
   if after:find "^%-%a" then return nil end -- 12-hour, 3-day
   local rest = after:gsub("^%%", ""):gsub("^%*%*", "")
-  if rest:find "^[%)}]?%s*[/+*^]%s*[%(${]*%s*[%d\\.]" or rest:find "^[%)}]?%s*%-%s*[%(${]*%s*[%d.]" or rest:find "^%s*x%s*%$?%d"
+  if rest:find "^[%)}]?%s*[/+*^]%s*[%(${]*%s*[%d\\.]" or rest:find "^[%)}]?%s*%-%s*[%(${]*%s*[%d.]"
+    or rest:find "^%s*x%s*%$?%d"
     or rest:find "^%s+%a+ [*/+] [%(${]*%d" then
     return "operand"
   end
@@ -71,7 +74,8 @@ local function look_right(text, stop, last)
 end
 
 local function is_list_mark(text, from, stop, first)
-  if not text:find("^[.)、]%s", stop) and not text:find("^[.)、]%*%*", stop) and not text:find("^、", stop) then return false end
+  if not text:find("^[.)、]%s", stop) and not text:find("^[.)、]%*%*", stop) and not text:find("^、",
+    stop) then return false end
   if text:find("^[.)、]%s*\n", stop) or stop >= #text then return false end
   local before = text:sub(math.max(first, from - 8), from - 1)
   return (from - #before == first and before:find "^[%s%(*#-]*$" or before:find "\n[%s%(*#-]*$") ~= nil
@@ -98,18 +102,20 @@ end
 -- @tparam int first
 -- @tparam int last
 -- @tparam ?int most stop after so many
--- @treturn table { from, to, value (nil when it cannot be told), why ("ambiguous"), left, right, is_stated, is_operand }…
+-- @treturn table { from, to, value (nil when it cannot be told), why ("ambiguous"), left, right, is_stated,
+-- is_operand }…
 function numerals.scan(text, first, last, most)
-  local list, at = {}, first
-  while at <= last and #list < (most or math.huge) do
-    local digit = text:find("%d", at)
-    if not digit or digit > last then break end
-    if digit > first and text:sub(digit - 1, digit - 1) == "." and not text:find("^[%w.]", digit - 2) then
-      digit = digit - 1
-    end
-    list[#list + 1], at = read(text, digit, first, last)
+  local list, at = {}, 1
+  local part = text:sub(first, last) -- a search must not run on into the rest of the text
+  while #list < (most or math.huge) do
+    local digit = part:find("%d", at)
+    if not digit then break end
+    if part:sub(digit - 1, digit - 1) == "." and (digit == 2 or not part:find("^[%w.]",
+      digit - 2)) then digit = digit - 1 end
+    list[#list + 1], at = read(part, digit, 1, #part)
     at = math.max(at, digit + 1)
   end
+  for _, numeral in ipairs(list) do numeral.from, numeral.to = numeral.from + first - 1, numeral.to + first - 1 end
   return list
 end
 

@@ -106,11 +106,13 @@ end
 local function from_chat(content)
   local logprobs = { tokens = {}, token_logprobs = {}, top = {} }
   for i, entry in ipairs(content) do
-    logprobs.tokens[i], logprobs.token_logprobs[i] = entry.token, entry.logprob
+    entry = is_table(entry) or {}
+    logprobs.tokens[i], logprobs.token_logprobs[i] = is_text(entry.token) or "", is_number(entry.logprob) or json.null
     logprobs.top[i] = {}
     for _, candidate in ipairs(is_table(entry.top_logprobs) or {}) do
       -- A text may stand for several tokens; the likeliest comes first and is kept.
-      logprobs.top[i][candidate.token] = logprobs.top[i][candidate.token] or candidate.logprob
+      local token = is_table(candidate) and is_text(candidate.token)
+      if token then logprobs.top[i][token] = logprobs.top[i][token] or is_number(candidate.logprob) end
     end
   end
   return logprobs
@@ -213,7 +215,8 @@ end
 function openai.is_too_long(message)
   local lower = message:lower()
   return lower:find("context length", 1, true) ~= nil or lower:find("maximum context", 1, true) ~= nil
-    or lower:find("exceed_context_size", 1, true) ~= nil or lower:find("maximum input length", 1, true) ~= nil
+    or lower:find("context size", 1, true) ~= nil or lower:find("exceed_context_size", 1, true) ~= nil
+    or lower:find("maximum input length", 1, true) ~= nil
 end
 
 return openai

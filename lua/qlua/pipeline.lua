@@ -23,7 +23,7 @@ local function stops_of(prompt, sampling)
   local stops, seen = {}, {}
   for _, list in ipairs { prompt.stop or {}, sampling.stop or {} } do
     for _, stop in ipairs(list) do
-      if not seen[stop] then
+      if stop ~= "" and not seen[stop] then
         seen[stop] = true
         stops[#stops + 1] = stop
       end
@@ -72,25 +72,48 @@ function askers.generate(job, sample, prompt, prompt_sha256, fields)
   local ask = new_ask(job, sample, prompt, prompt_sha256, fields)
   local response, err = job.sender:ask(ask)
   if not response then return nil, err end
-  response.text = cut_at_stops(response.text, ask.sampling.stop)
+  local text = cut_at_stops(response.text, ask.sampling.stop)
+  if #text < #response.text then -- it had said all: running on into a token limit does not make it cut off
+    response.text, response.finish = text, "stop"
+  end
   return response
+end
+
+-- Time from the first request to the last byte. Clocks of two sessions have nothing in common, and what lay between them
+-- is no latency: then it is the time of the requests alone, as if they had been sent in the last session.
+local function span_of(responses)
+  local first, last = responses[1].sent, responses[#responses].sent
+  local end_ns, total_ns = last.marks.last_byte_ns, 0
+  for _, response in ipairs(responses) do
+    if response.sent.session ~= last.session then first = nil end
+    total_ns = total_ns + response.timing.total_ns
+  end
+  return { start_ns = first and first.marks.start_ns or end_ns - total_ns, last_byte_ns = end_ns }
+end
+
+-- A total over requests of which one did not say its part is not known.
+local function total_of(responses, field)
+  local total = 0
+  for _, response in ipairs(responses) do
+    total = total and response.usage[field] and total + response.usage[field]
+  end
+  return total or nil
 end
 
 -- Adds up the requests of one question: time from the first to the last, tokens and tries in total.
 local function joined(responses)
-  local first, last = responses[1], responses[#responses]
-  local total = { tries = 0, prompt_tokens = 0, completion_tokens = 0 }
+  local last, tries, is_replayed = responses[#responses], 0, true
   for _, response in ipairs(responses) do
-    total.tries = total.tries + response.sent.tries
-    total.prompt_tokens = total.prompt_tokens + (response.usage.prompt_tokens or 0)
-    total.completion_tokens = total.completion_tokens + (response.usage.completion_tokens or 0)
+    tries = tries + response.sent.tries
+    is_replayed = is_replayed and response.sent.replayed
   end
+  local marks = span_of(responses)
   return {
     text = last.text, reasoning = last.reasoning, finish = last.finish, model = last.model,
-    usage = { prompt_tokens = total.prompt_tokens, completion_tokens = total.completion_tokens, source = last.usage.source },
-    timing = { total_ns = last.sent.marks.last_byte_ns - first.sent.marks.start_ns },
-    sent = { tries = total.tries, marks = { start_ns = first.sent.marks.start_ns, last_byte_ns = last.sent.marks.last_byte_ns },
-      session = last.sent.session },
+    usage = { prompt_tokens = total_of(responses, "prompt_tokens"), completion_tokens = total_of(responses, "completion_tokens"),
+      source = last.usage.source },
+    timing = { total_ns = marks.last_byte_ns - marks.start_ns },
+    sent = { tries = tries, marks = marks, session = last.sent.session, replayed = is_replayed },
     turns = #responses,
   }
 end
@@ -103,6 +126,7 @@ function askers.loglikelihood(job, sample, prompt, prompt_sha256)
     if not response then return nil, err end
     scored[i], err = choices.sum(response, prompt.text, continuation)
     if not scored[i] then return nil, { outcome = "protocol", kind = err.kind, text = err.text, tries = response.sent.tries } end
+    scored[i].text = continuation -- what acc_norm counts the characters of
     responses[i] = response
   end
   local response = joined(responses)
@@ -156,6 +180,10 @@ local function converse(job, sample)
     end
     local options = type(value) == "table" and value.messages and value or {}
     local prompt = { messages = messages, stop = options.stop, max_tokens = options.max_tokens }
+    local problem = prompts.problem(prompt, "generate")
+    if problem then
+      return nil, { outcome = "script_error", text = ("%s: converse: ask: %s"):format(job.script.path, problem) }
+    end
     local body = prompt_body(prompt)
     local sha = prompts.sha256(prompt)
     job.store:put_prompt(sha, body)
@@ -175,8 +203,8 @@ local function identity_of(job, sample, prompt_sha256)
 end
 
 local function answer_row(job, sample, identity, prompt_sha256)
-  return { prompt_sha256 = prompt_sha256, variant = job.variant.name, dataset = job.dataset.name, sample = sample.id, repeat_index = job.repeat_index,
-    identity = identity }
+  return { variant = job.variant.name, dataset = job.dataset.name, sample = sample.id, repeat_index = job.repeat_index,
+    identity = identity, prompt_sha256 = prompt_sha256 }
 end
 
 local function add_response(row, response, wall_offset_ns)
@@ -209,7 +237,11 @@ local function prepare(job, index)
   local prompt, prompt_sha256
   if not err and not job.script.converse then
     prompt, err = job.task:prompt(index)
-    if prompt then
+    local problem = prompt and prompts.problem(prompt, job.mode)
+    if problem then
+      prompt, err = nil, { kind = "script", text = ("%s: dataset '%s': prompt: %s"):format(job.task:place(index),
+        job.dataset.name, problem) }
+    elseif prompt then
       prompt_sha256 = prompts.sha256(prompt)
       job.store:put_prompt(prompt_sha256, prompt_body(prompt))
       err = nil -- the sample is the second value of a prompt that was made
@@ -270,7 +302,10 @@ local function count(job, tally, row)
     count_refusals(tally, row)
   end
   if row.outcome == "correct" then tally.correct = tally.correct + 1 end
-  if outcomes.class(row.outcome) == "error" then tally.errors = tally.errors + 1 end
+  if outcomes.class(row.outcome) == "error" then
+    tally.errors = tally.errors + 1
+    tally.first_error = tally.first_error or row.error_text
+  end
   tally.tokens = tally.tokens + (row.is_new and row.completion_tokens or 0)
   job.on_progress(tally)
   if row.outcome == "server_dead" then
@@ -283,8 +318,9 @@ end
 
 --- Ask all questions of a dataset.
 -- @tparam table job task, script, dataset, variant, mode, endpoint, model, sampling, stream, scorers, sender, store,
---   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body, force (judge again what is answered)
--- @treturn table tally { total, done, asked, correct, errors, tokens, stop = err or nil }
+--   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body,
+--   force (judge again what is answered)
+-- @treturn table tally { total, done, asked, correct, errors, first_error = text or nil, tokens, stop = err or nil }
 function pipeline.ask(job)
   local size = job.task:size()
   local tally, next_index, failed = new_tally(size), 0, nil

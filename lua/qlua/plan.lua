@@ -54,11 +54,14 @@ local function names_of(list)
   return names
 end
 
+-- Scripts that any qlua of this installation finds by name; others are found by their path.
+local FOUND_BY_NAME = { embedded = true, installed = true, ["source tree"] = true }
+
 --- What a dialect may know of the questions: the simulated server plants its answers by this.
 local function for_dialect(selections, data_dir)
   local list = {}
   for i, one in ipairs(selections) do
-    list[i] = { dataset = one.script.origin == "path" and one.script.path or one.name, data_dir = data_dir, mode = one.mode,
+    list[i] = { dataset = FOUND_BY_NAME[one.script.origin] and one.name or one.script.path, data_dir = data_dir, mode = one.mode,
       shots = one.task.plan.n, limit = one.wanted.limit, args = one.args, endpoint = one.endpoint,
       form = one.task.form, scorers = names_of(one.scorers) }
   end
@@ -91,6 +94,15 @@ local function complete_variant(one, context)
   one.variant.identity = identity_of(one.variant, one.dialect, one.launch)
 end
 
+-- A misspelt layout must not be found when everything has been asked.
+local function check_layouts(names)
+  for _, name in ipairs(names) do
+    local layout, err = registry.load("report", name)
+    if not layout then return nil, err end
+  end
+  return true
+end
+
 --- Resolve and check.
 -- @tparam table config resolved configuration
 -- @tparam table options data_dir; is_offline: nothing will be started, so nothing needs to be installed
@@ -112,6 +124,8 @@ function plan.make(config, options)
     made.variants[i] = one
     made.simulated = made.simulated or one.dialect.simulated == true
   end
+  local ok, layout_err = check_layouts(options.layouts or config.report.layouts)
+  if not ok then return nil, layout_err end
   for i, wanted in ipairs(config.datasets) do
     local one, err = select_dataset(wanted, data_dir)
     if not one then return nil, err end

@@ -51,6 +51,43 @@ function prompts.sha256(prompt)
   return hash.sha256(prompt.text or json.encode(json.array(prompt.messages)))
 end
 
+local function is_list_of_texts(list)
+  if type(list) ~= "table" then return false end
+  for _, text in ipairs(list) do
+    if type(text) ~= "string" or text == "" then return false end
+  end
+  return true
+end
+
+local function problem_of_messages(messages)
+  if type(messages) ~= "table" or #messages == 0 then return "messages: want a list of { role =, content = }" end
+  for i, message in ipairs(messages) do
+    if type(message) ~= "table" or type(message.role) ~= "string" or message.content == nil then
+      return ("messages[%d]: want { role =, content = }"):format(i)
+    end
+  end
+  local is_json, why = pcall(json.encode, messages)
+  if not is_json then return "messages: " .. tostring(why) end
+end
+
+--- What is wrong with a Prompt that a script made, before anything is sent.
+-- @tparam table prompt
+-- @tparam string mode
+-- @treturn ?string nil when it is as it must be
+function prompts.problem(prompt, mode)
+  if type(prompt.text) ~= "string" then
+    local problem = problem_of_messages(prompt.messages)
+    if problem then return problem end
+    if mode == "loglikelihood" then return "want text in mode loglikelihood, got messages" end
+  end
+  if prompt.stop ~= nil and not is_list_of_texts(prompt.stop) then return "stop: want a list of texts that are not empty" end
+  local count = prompt.max_tokens
+  if count ~= nil and not (math.type(count) == "integer" and count > 0) then return "max_tokens: want an integer of at least 1" end
+  if mode ~= "generate" and not (is_list_of_texts(prompt.continuations) and #prompt.continuations > 0) then
+    return "continuations: want a list of texts that are not empty"
+  end
+end
+
 local LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 --- The letter of a choice.

@@ -7,7 +7,7 @@
 local hash = require "qlua.core.hash"
 
 local Generator = {}
-Generator.__index = Generator
+local generator_meta = { __index = Generator } -- apart, so that no script reaches the methods through a generator
 
 local function rotate(x, bits)
   return (x << bits) | (x >> (64 - bits))
@@ -36,7 +36,7 @@ local function new(seed, key)
   -- The kind and the length keep (1, "2") and ("1", "2") and (12, "") apart.
   local name = string.format("%s%d:%s%s", kind, #tostring(seed), tostring(seed), tostring(key or ""))
   local a, b, c, d = string.unpack("<i8i8i8i8", hash.sha256_raw(name))
-  return setmetatable({ a, b, c, d }, Generator)
+  return setmetatable({ a, b, c, d }, generator_meta)
 end
 
 --- The next 64 bits as an integer (of either sign).

@@ -90,7 +90,8 @@ function reply.pieces(text)
 end
 
 local REFUSALS = { -- in lower case, straight quotes
-  "^%s*i'?m sorry", "^%s*i am sorry", "^%s*sorry,", "^%s*i apologi[sz]e", "as an ai ", "as a language model", "as an ai,",
+  "^%s*i'?m sorry", "^%s*i am sorry", "^%s*sorry,", "^%s*i apologi[sz]e", "as an ai ", "as a language model",
+    "as an ai,",
   "i cannot ", "i can't ", "i can not ", "i am unable to ", "i'm unable to ", "i am not able to ", "i'm not able to ",
   "i won't ", "i must decline", "我无法", "我不能", "无法回答", "无法提供", "不能回答", "作为一个ai", "作为ai", "作为一个人工智能",
   "作为人工智能", "很抱歉", "^%s*抱歉", "^%s*对不起",

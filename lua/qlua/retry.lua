@@ -30,6 +30,8 @@ function retry.judge(failure)
     return "timeout", 1
   elseif kind == "limit" then
     return "protocol", 0
+  elseif kind == "script" then
+    return "script_error", 0
   end
   return "protocol", math.huge
 end

@@ -42,7 +42,7 @@ local function refuse_mixing(dir, differences)
 end
 
 local function open_store(made, options)
-  local dir, err = options.resume, nil
+  local dir, err = options.resume
   if dir then
     dir = dir:gsub("/+$", "")
     if not file.stat(dir .. "/run.db") then
@@ -185,27 +185,30 @@ local function warm_up(self, one, server, client)
   end
 end
 
+-- Answers that are there already; errors are none, they are asked again.
 local function count_known(self, one, dataset)
-  local row = self.store:one("SELECT count(*) AS n FROM answer WHERE variant = ? AND dataset = ?", one.name, dataset.name)
+  local row = self.store:one([[SELECT count(*) AS n FROM answer WHERE variant = ? AND dataset = ?
+    AND outcome NOT IN (]] .. outcomes.sql_errors .. ")", one.name, dataset.name)
   return row.n
 end
 
 local function ask_dataset(self, one, dataset, server, client)
-  local phase = self.store:open_phase(one.name, dataset.name, clock.wall_ns())
+  local phase = self.store:open_phase(one.name, dataset.name, clock.now_ns() + self.wall_offset_ns)
   local job = new_job(self, one, dataset, server, client)
-  self.progress:phase(one.name, dataset.name, dataset.task:size(), count_known(self, one, dataset))
+  self.progress:phase(one.name, dataset.name, dataset.task:size(), 0, count_known(self, one, dataset))
   local tally = pipeline.ask(job)
-  self.store:update_phase(phase, clock.wall_ns(), tally.asked)
+  self.store:update_phase(phase, clock.now_ns() + self.wall_offset_ns, tally.asked)
   self.store:commit()
   self.progress:finish()
+  if tally.first_error then
+    self.progress:message(("%s %s: the first of %d errors: %s"):format(one.name, dataset.name, tally.errors, tally.first_error))
+  end
   return tally
 end
 
 local function is_complete(self, one)
   for _, dataset in ipairs(self.made.datasets) do
-    local row = self.store:one([[SELECT count(*) AS n FROM answer WHERE variant = ? AND dataset = ?
-      AND outcome NOT IN (]] .. outcomes.sql_errors .. ")", one.name, dataset.name)
-    if row.n < dataset.task:size() then return false end
+    if count_known(self, one, dataset) < dataset.task:size() then return false end
   end
   return true
 end
@@ -217,7 +220,8 @@ local function record_server(self, one, server)
 end
 
 local function start_server(self, one, client)
-  self.progress:message(("%s: starting %s"):format(one.name, one.dialect.name))
+  self.progress:message { en = ("%s: starting %s"):format(one.name, one.dialect.name),
+    zh = ("%s：正在启动 %s"):format(one.name, one.dialect.name) }
   return supervisor.start(one.dialect, one.variant, {
     client = client, log_path = ("%s/logs/%s.log"):format(self.dir, one.name), nonce = self.nonce, plan = self.made.for_dialect,
     config = self.made.config, endpoint = one.variant.server.endpoint,
@@ -247,7 +251,7 @@ end
 
 local function run_variant(self, one)
   if is_complete(self, one) then
-    self.progress:message(("%s: all answers are there already"):format(one.name))
+    self.progress:message { en = one.name .. ": all answers are there already", zh = one.name .. "：已全部作答" }
     return nil
   end
   local client = http.open { max_in_flight = self.made.config.benchmark.concurrency }
@@ -275,7 +279,8 @@ local function watch_signals(self)
   local function on_signal()
     if self.stopped then sys.exit(130) end
     self.stopped = true
-    self.progress:message "stopping: answers are kept, servers are stopped (once more: at once)"
+    self.progress:message { en = "stopping: answers are kept, servers are stopped (once more: at once)",
+      zh = "正在停止：答案已保存，服务器正在关闭（再按一次立即退出）" }
     if self.client then self.client:cancel_all() end
   end
   task.on_signal(task.SIGINT, on_signal)
@@ -288,8 +293,14 @@ end
 local function conclude(self, errors)
   self.store:meta("finished_at", clock.iso())
   self.store:commit()
-  local summary = run_report.write(self.dir, self.store, self.options)
+  local is_written, summary = pcall(run_report.write, self.dir, self.store, self.options)
   self.store:close()
+  if not is_written then
+    if type(summary) == "table" and summary.kind == "script" then -- a layout's: nothing that was asked is lost
+      summary.hint = (summary.hint and summary.hint .. "; " or "") .. "the answers are kept: qlua report " .. self.dir
+    end
+    error(summary, 0)
+  end
   if self.stopped then
     return nil, { kind = "cancelled", text = "stopped: what was answered is in " .. self.dir,
       hint = "go on with: " .. self.options.resume_command(self.dir) }
@@ -318,7 +329,10 @@ function run.execute(made, options)
   for _, one in ipairs(made.variants) do
     if self.stopped then break end
     local err = run_variant(self, one)
-    if err and (err.kind == "store" or err.kind == "internal") then error(err, 0) end -- nothing more can be kept or trusted
+    if err and (err.kind == "store" or err.kind == "internal") then -- nothing more can be kept or trusted
+      err.hint = (err.hint and err.hint .. "; " or "") .. "go on with: " .. options.resume_command(dir)
+      error(err, 0)
+    end
     if err and err.kind ~= "cancelled" then
       errors[#errors + 1] = err
       self.progress:message(err.text)

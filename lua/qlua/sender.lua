@@ -27,7 +27,8 @@ local function failure_of(reply, request, dialect)
     return { kind = "http", status = reply.status, code = code, text = ("HTTP %d: %s"):format(reply.status, message),
       too_long = (reply.status == 400 or reply.status == 413) and openai.is_too_long(message) }
   end
-  local response, err = dialect.read(reply, request)
+  local ok, response, err = pcall(dialect.read, reply, request)
+  if not ok then return { kind = "script", text = ("%s: read: %s"):format(dialect.path or dialect.name, tostring(response)) } end
   if response then return nil, response end
   if err.kind == "http" then err.too_long = openai.is_too_long(err.text) end
   return err
@@ -69,7 +70,7 @@ end
 
 local function try_until_final(self, ask, request)
   local text = json.encode(request.body)
-  local tries = 0
+  local tries, alike = 0, {} -- alike: how often each kind of failure was seen, since some are worth one more try only
   while true do
     tries = tries + 1
     local reply = self:transmit(request, text)
@@ -83,7 +84,9 @@ local function try_until_final(self, ask, request)
       return reply, tries, failure
     end
     local outcome, more = retry.judge(failure)
-    if tries > math.min(self.retries, more) then
+    local seen = (alike[failure.status or outcome] or 0) + 1
+    alike[failure.status or outcome] = seen
+    if tries > self.retries or seen > more then
       failure.outcome = outcome
       return reply, tries, failure
     end

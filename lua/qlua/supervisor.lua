@@ -133,11 +133,12 @@ local function check_identity(self)
   local models = json.decode(reply.body)
   local names = {}
   for _, model in ipairs(type(models) == "table" and type(models.data) == "table" and models.data or {}) do
-    if model.id == self.model then
+    local id = type(model) == "table" and model.id
+    if id == self.model then
       self.facts.model_entry = model
       return true
     end
-    names[#names + 1] = tostring(model.id)
+    names[#names + 1] = type(id) == "string" and id or nil
   end
   if #names == 0 then return true end
   return server_error(("variant '%s': the server at %s does not serve '%s' (it serves: %s)"):format(self.variant.name,
@@ -151,13 +152,14 @@ local function read_version(self)
 end
 
 -- One real completion, sent as the run will send them.
-local function check_completion(self, endpoint)
-  local ask = { mode = "generate", prompt = { text = "1 + 1 =" }, endpoint = endpoint, model = self.model,
+local function check_completion(self, options)
+  local ask = { mode = "generate", prompt = { text = "1 + 1 =" }, endpoint = options.endpoint, model = self.model,
     sampling = { temperature = 0, max_tokens = 4, seed = 0 }, extra_body = self.variant.server.extra_body }
   local request = self.dialect.request(ask)
   local reply = self.client:send { method = request.method, url = self.base_url .. request.path, headers = self.headers,
     unix_socket = self.unix_socket, body = json.encode(request.body), connect_ms = 10000, total_ms = 120000,
     ca_file = self.ca_file, insecure = self.insecure }
+  if options.is_stopped() then return nil, { kind = "cancelled", text = "the run was stopped" } end
   if reply.error then
     return server_error(("variant '%s': a first completion failed: %s"):format(self.variant.name, reply.error.text))
   end
@@ -175,7 +177,7 @@ local function check_completion(self, endpoint)
 end
 
 local function make_ready(self, options)
-  local ok, err = true, nil
+  local ok, err
   if self.process then
     ok, err = wait_for_health(self, options)
     if not ok then return nil, err end
@@ -183,7 +185,7 @@ local function make_ready(self, options)
   ok, err = check_identity(self)
   if not ok then return nil, err end
   read_version(self)
-  ok, err = check_completion(self, options.endpoint)
+  ok, err = check_completion(self, options)
   if not ok then return nil, err end
   return true
 end
@@ -203,7 +205,9 @@ local function spawn(self, options)
   self.root_url = context.unix_socket and "http://localhost" or ("http://%s:%d"):format(context.host, context.port)
   self.base_url = self.root_url .. "/v1"
   local secrets = {}
-  if self.headers.authorization then secrets[1] = self.headers.authorization:gsub("^Bearer ", "") end
+  for name, value in pairs(self.headers) do
+    if name ~= "content-type" then secrets[#secrets + 1] = value:gsub("^Bearer ", "") end
+  end
   self.process, err = proc.spawn { argv = launch.argv, env = env, log = options.log_path, nonce = options.nonce, secrets = secrets }
   if not self.process then return server_error(("variant '%s': %s"):format(self.variant.name, err.text), err.hint) end
   return true

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Letter: the letter of the right choice, as the model wrote it or as the log-probabilities of the letters say.
 -- In mode `generate` the letter is read from the reply by anchored patterns (docs/scorers.md); in mode `letter` the
--- likeliest label wins. A label that the server did not list is at most as likely as the least one listed
+-- likeliest label wins. A label that the server did not list is at most as likely as the least candidate
 -- (`bounded`); when that bound does not settle the choice, the sample is ambiguous and not decided by a coin.
 local q = require "qlua"
 
@@ -20,8 +20,8 @@ local function likeliest(given, labels)
     if label.logprob and not label.bounded and (not best or label.logprob > given[best].logprob) then best = index end
   end
   if not best then return nil, "no_answer" end
-  for _, label in ipairs(given) do -- no label that was not listed may be likelier
-    if label.bounded and label.logprob and label.logprob > given[best].logprob then return nil, "ambiguous" end
+  for _, label in ipairs(given) do -- a label that was not listed may be as likely
+    if label.bounded and label.logprob and label.logprob >= given[best].logprob then return nil, "ambiguous" end
   end
   return { value = labels[best], how = "logprob" }
 end

@@ -54,10 +54,12 @@ return q.scorer {
   examples = {
     { response = { choices = { { sum = -4 }, { sum = -3 } } }, sample = { choices = { "aaaaaaaa", "bb" } }, target = 1,
       answer = 1 },
-    { response = { choices = { { sum = -4, text = " aaaaaaaa" }, { sum = -3, text = " bb" } } }, target = 0, answer = 0 },
+    { response = { choices = { { sum = -4, text = " aaaaaaaa" }, { sum = -3, text = " bb" } } }, target = 0,
+      answer = 0 },
     { response = { choices = { { sum = -4 }, { sum = -3 } } }, meta = { headline = "acc_norm" },
       sample = { choices = { "四个汉字", "bb" } }, target = 0, answer = 0 },
-    { response = { choices = { { sum = -3 }, { sum = -3 } } }, sample = { choices = { "a", "b" } }, target = 0, answer = 0 },
+    { response = { choices = { { sum = -3 }, { sum = -3 } } }, sample = { choices = { "a", "b" } }, target = 0,
+      answer = 0 },
     { response = { choices = {} }, target = 0, outcome = "no_answer" },
   },
 }

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Regex: what a pattern of the dataset's finds in the reply equals the target.
--- The dataset gives `meta.pattern` (PCRE2), and may give `meta.pick` ("first" or "last"), `meta.group` and `meta.flags`;
+-- The dataset gives `meta.pattern` (PCRE2), and may give `meta.pick` ("first" or "last"), `meta.group` and
+-- `meta.flags`;
 -- the match's first non-empty group counts, trimmed. The reply is searched without its reasoning.
 local q = require "qlua"
 
@@ -16,7 +17,8 @@ return q.scorer {
     end
     local visible, offset = q.extract.visible(response)
     if not visible then return nil, offset end
-    local answer, reason = q.extract.regex(visible, meta.pattern, { pick = meta.pick, group = meta.group, flags = meta.flags })
+    local answer, reason = q.extract.regex(visible, meta.pattern, { pick = meta.pick, group = meta.group,
+      flags = meta.flags })
     if not answer then return nil, reason end
     answer.span = { from = answer.span.from + offset, to = answer.span.to + offset }
     return answer

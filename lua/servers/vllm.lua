@@ -53,7 +53,8 @@ return q.server {
     return nil, {
       kind = "server", text = ("variant '%s': vLLM is not installed: no executable '%s' on PATH"):format(
         variant.name, executable(variant)),
-      hint = "give the URL of a running server (--url http://HOST:8000/v1 --model NAME), or try it with simulated answers (--set server.engine=sim)",
+      hint = "give the URL of a running server (--url http://HOST:8000/v1 --model NAME), "
+        .. "or try it with simulated answers (--set server.engine=sim)",
     }
   end,
 

@@ -60,22 +60,25 @@ end
 function ledger.expected_tries(faults, retries)
   local by_attempt = {}
   for _, fault in ipairs(faults) do by_attempt[fault.attempt] = fault end
-  local tries = 0
+  local tries, alike = 0, {}
   while true do
     tries = tries + 1
     local fault = by_attempt[tries]
-    if not fault then return tries end
     local outcome, more = ledger.failure(fault)
     if not outcome then return tries end
-    if tries > math.min(retries, more) then return tries, outcome end
+    local kind = fault.status or outcome
+    alike[kind] = (alike[kind] or 0) + 1
+    if tries > retries or alike[kind] > more then return tries, outcome end
   end
 end
 
 local ONCE_MORE, ALWAYS = 1, math.huge
 
 --- What a fault makes of one try: the outcome if no other follows, and how many more are worth it.
--- The rules are issue's and servers' documentation's, written down a second time on purpose.
+-- The rules are those of `qlua.retry`, written down a second time on purpose.
+-- @treturn ?string nil when the try succeeds
 function ledger.failure(fault)
+  if not fault then return nil end
   local kind, status = fault.fault, fault.status or 500
   if kind == "http" then
     if status == 500 then return "http_5xx", ONCE_MORE end

@@ -12,8 +12,12 @@ local task = require "qlua.core.task"
 local support = {}
 
 support.root = sys.cwd()
-support.guard_ms = tonumber(sys.env "QLUA_E2E_GUARD_MS") or 300000
+support.guard_ms = tonumber(sys.env "QLUA_E2E_GUARD_MS") or 120000
 support.shared = file.real(support.root .. "/../shared/data") or file.real(support.root .. "/../../shared/data")
+
+--- A word for a shell.
+local function quote(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
+support.quote = quote
 
 local function absolute(path) return path:sub(1, 1) == "/" and path or support.root .. "/" .. path end
 
@@ -122,7 +126,28 @@ function support.sim(argv, options)
   end }
 end
 
+--- Call functions at once, so many at a time; a run that waits leaves the machine to the others.
+-- @treturn table results in their order
+function support.at_once(functions, limit)
+  return require("qlua.concurrent").all(functions, limit or 4)
+end
+
 -- ---- runs -------------------------------------------------------------------------------------------------
+
+--- Run datasets of a configuration into a results folder of their own.
+-- @tparam string folder the test's
+-- @tparam {string,...} words datasets and options
+-- @tparam[opt] table options of support.qlua
+-- @treturn table as support.qlua, with `dir`, the run's folder, when there is one
+function support.run(folder, words, options)
+  local argv = { "run" }
+  table.move(words, 1, #words, 2, argv)
+  argv[#argv + 1], argv[#argv + 2] = "--out", folder .. "/results"
+  local result = support.qlua(argv, options)
+  local names = file.list(folder .. "/results")
+  result.dir = names and #names == 1 and folder .. "/results/" .. names[1] or nil
+  return result
+end
 
 --- A configuration with simulated variants.
 -- @tparam string folder where to write it
@@ -231,8 +256,6 @@ function support.fixed_port()
 end
 
 -- ---- a terminal ---------------------------------------------------------------------------------------------
-
-local function quote(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
 
 --- Run qlua on a terminal of its own.
 -- @tparam {string,...} argv

@@ -15,27 +15,34 @@ end
 local NUMBERS = {
   -- authority
   { "We get 12.\n#### 18\n\nThe answer is 20.", "18" }, { "\\boxed{12} is the first part. So \\boxed{18}.", "18" },
-  { "A: 18", "18" }, { "**Answer:** 18 eggs", "18" }, { "Final Answer:\n\n18", "18" }, { "### Final Answer\n**18**", "18" },
-  { "The answer is 2 * 9 = 18.", "18" }, { "The answer is not 5. The answer is 18.", "18" }, { "#### 2 * 9 = 18", "18" },
+  { "A: 18", "18" }, { "**Answer:** 18 eggs", "18" }, { "Final Answer:\n\n18", "18" }, { "### Final Answer\n**18**",
+    "18" },
+  { "The answer is 2 * 9 = 18.", "18" }, { "The answer is not 5. The answer is 18.", "18" }, { "#### 2 * 9 = 18",
+    "18" },
   { "The final answer is: $\\boxed{18}$", "18" }, { "Step 1: 5\n**Total: 18 dollars**", "18" },
   { "Answer: 18\n\nExplanation: 16 - 3 - 4 = 9 and 9 * 2 = 18", "18" },
   { "#### 1. First part\nfoo\n#### 2. Second part\nso she has 18 eggs", "18" },
   { "She makes 9 * 2 = $18 every day at the market.", "18" }, { "5 + 13 = 18 dollars in 3 days", "18" },
   -- contradictions
   { "#### 18\n#### 20", "ambiguous" }, { "#### 18\nWait, that is a mistake.\n#### 20", "20" },
-  { "\\boxed{18}\n#### 20", "ambiguous" }, { "either \\boxed{18} or \\boxed{20}", "ambiguous" }, { "\\boxed{18, 20}", "ambiguous" },
+  { "\\boxed{18}\n#### 20", "ambiguous" }, { "either \\boxed{18} or \\boxed{20}", "ambiguous" }, { "\\boxed{18, 20}",
+    "ambiguous" },
   { "The price is 18,00", "ambiguous" }, { "The price is 18,00 €", "18" },
   -- spellings
   { "\\boxed{\\frac{1}{2}}", "0.5" }, { "\\boxed{\\dfrac{3}{4}}", "0.75" }, { "\\boxed{-\\frac{1}{2}}", "-0.5" },
-  { "\\boxed{3\\frac{1}{2}}", "3.5" }, { "\\boxed{18\\text{ dollars}}", "18" }, { "\\boxed{\\$18}", "18" }, { "\\boxed{60\\%}", "60" },
-  { "\\boxed{x = 18}", "18" }, { "\\boxed{1\\,000\\,000}", "1000000" }, { "The total is 1\u{202F}234\u{2009}567.", "1234567" },
+  { "\\boxed{3\\frac{1}{2}}", "3.5" }, { "\\boxed{18\\text{ dollars}}", "18" }, { "\\boxed{\\$18}", "18" },
+    { "\\boxed{60\\%}", "60" },
+  { "\\boxed{x = 18}", "18" }, { "\\boxed{1\\,000\\,000}", "1000000" }, { "The total is 1\u{202F}234\u{2009}567.",
+    "1234567" },
   { "答案：１，０２４", "1024" }, { "故答案为18", "18" }, { "【答案】18", "18" }, { "答：小明一共有18个苹果。", "18" },
   { "所以一共有 5+13=18（个）苹果。", "18" }, { "It is ½.", "0.5" }, { "The temperature is –5 degrees", "-5" },
   -- what is no answer
   { "\\boxed{3\\sqrt{2}}", "no_answer" }, { "\\boxed{x^2}", "no_answer" }, { "no idea", "no_answer" },
-  { "The area is 18 m² in total", "18" }, { "COVID-19 is a disease.", "no_answer" }, { "At 10:30 he left.", "no_answer" },
+  { "The area is 18 m² in total", "18" }, { "COVID-19 is a disease.", "no_answer" }, { "At 10:30 he left.",
+    "no_answer" },
   { "She has 18 eggs (that is step 3 of 4).", "18" }, { "1. Count eggs\n2. She has 18 eggs\n3. Done", "18" },
-  { "She has 18.\nP.S. I used 3 steps", "18" }, { "```python\nx = 3\n```", "no_answer" }, { "```output\n18\n```", "18" },
+  { "She has 18.\nP.S. I used 3 steps", "18" }, { "```python\nx = 3\n```", "no_answer" }, { "```output\n18\n```",
+    "18" },
   -- run-on
   { "The answer is 18.\n\nQuestion: Tom has 5 cats\nAnswer: 5", "18" }, { "18<|im_end|>\n7", "18" },
   { "Question: how many?\nThe answer is 18.", "18" }, { "A: 18\nQ: Tom has 5\nA: 5", "18" },
@@ -70,7 +77,8 @@ describe("final_number", function()
 end)
 
 local LETTERS = {
-  { "B", "B" }, { "(B)", "B" }, { "**B**", "B" }, { "B. Paris", "B" }, { "A)36", "A" }, { "b", "B" }, { "The answer is (B).", "B" },
+  { "B", "B" }, { "(B)", "B" }, { "**B**", "B" }, { "B. Paris", "B" }, { "A)36", "A" }, { "b", "B" },
+    { "The answer is (B).", "B" },
   { "the answer is b.", "B" }, { "The answer is a dog.", "no_answer" }, { "The answer is A dog, surely", "no_answer" },
   { "The answer is A because dogs bark", "A" }, { "I think A is plausible but so is life", "no_answer" },
   { "A dog barks. I think so.", "no_answer" }, { "答案：Ｂ", "B" }, { "答案是（Ｂ）。", "B" }, { "故选C。", "C" }, { "选A", "A" },
@@ -85,7 +93,8 @@ local LETTERS = {
   { "Perhaps the answer is A. Checking again. Therefore, the answer is B.", "B" },
   { "Option (C) is the most accurate answer.", "C" }, { "Option (C) is not the correct answer.", "no_answer" },
   { "It rises with heat. (D)", "D" }, { "The correct answer is (D) None of the above.", "D" },
-  { "None of the options is right. Answer: (E) None of the above.", "no_answer" }, { "By symmetry P(D) is small.", "no_answer" },
+  { "None of the options is right. Answer: (E) None of the above.", "no_answer" }, { "By symmetry P(D) is small.",
+    "no_answer" },
   { "<think>A", "truncated_reasoning" }, { "<think>A</think>B", "B" }, { " ", "empty" },
 }
 
@@ -121,17 +130,19 @@ describe("boxed, after and regex", function()
   end)
 end)
 
--- 1 MB of each; a quadratic step would take minutes, and the limit on instructions would end it.
-local HUGE = { "1", "1 ", "a. ", "\n", "1\n", "(", "( a", "**", "#### ", "#### 1 ", "\\boxed{", "\\boxed{1} ", "\\frac{", "answer ",
-               "The answer is ", "答案是", "1,", "=", "1+", "<think>", "\xFF", "１", "(A) ", "A. ", "the answer is A\n", "\nQuestion:", "- ",
+-- 64 KiB of each, and 1 MiB of some; a quadratic step would go far over the limit on instructions.
+local HUGE = { "1", "1 ", "a. ", "\n", "1\n", "(", "( a", "**", "#### ", "#### 1 ", "\\boxed{", "\\boxed{1} ",
+  "\\frac{", "answer ",
+               "The answer is ", "答案是", "1,", "=", "1+", "<think>", "\xFF", "１", "(A) ", "A. ", "the answer is A\n",
+                 "\nQuestion:", "- ",
                "``` \n", "<<", "option ", " " }
 
-describe("a reply of one megabyte", function()
+describe("a long reply", function()
   local guard = require "qlua.core.guard"
-  local limits = { memory_bytes = 1 << 30, instructions = 400 * 1000 * 1000 }
-  for _, piece in ipairs(HUGE) do
-    it("of " .. ("%q"):format(piece) .. " is read in linear time and raises nothing", function()
-      local text = piece:rep((1 << 20) // #piece)
+  local function reads(piece, bytes)
+    it(("of %d times %q is read in linear time and raises nothing"):format(bytes // #piece, piece), function()
+      local limits = { memory_bytes = 1 << 30, instructions = 400 * bytes }
+      local text = piece:rep(bytes // #piece)
       for _, fn in ipairs { q.extract.final_number, q.extract.letter, q.extract.boxed } do
         local ok, answer, reason = guard.call(limits, fn, text)
         assert.is_true(ok, type(answer) == "table" and answer.text or nil)
@@ -139,12 +150,16 @@ describe("a reply of one megabyte", function()
       end
     end)
   end
+  for _, piece in ipairs(HUGE) do reads(piece, 1 << 16) end
+  reads("#### 1 ", 1 << 20)
+  reads("1", 1 << 20)
 end)
 
 describe("random bytes", function()
   it("never raise", function()
     local random = q.random(7, "bytes")
-    local alphabet = { "\xFF", "\xE4\xB8", "1", ".", ",", "A", "(", ")", "\\boxed{", "}", "####", "answer is", "答案", "１", "\n", " ", "-" }
+    local alphabet = { "\xFF", "\xE4\xB8", "1", ".", ",", "A", "(", ")", "\\boxed{", "}", "####", "answer is", "答案",
+      "１", "\n", " ", "-" }
     for _ = 1, 300 do
       local parts = {}
       for index = 1, 40 do parts[index] = alphabet[random:integer(#alphabet)] or "" end

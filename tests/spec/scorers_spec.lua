@@ -142,7 +142,8 @@ describe("letter by log-probabilities", function()
   end)
 
   it("does not decide when a label that was not listed may be likelier", function()
-    assert.are.equal("B", pick { { logprob = -3 }, { logprob = -1 }, { logprob = -5, bounded = true }, { bounded = true } })
+    assert.are.equal("B", pick { { logprob = -3 }, { logprob = -1 }, { logprob = -5, bounded = true },
+      { bounded = true } })
     assert.are.equal("ambiguous", pick { { logprob = -3 }, { logprob = -1, bounded = true } })
     assert.are.equal("no_answer", pick { { logprob = -1, bounded = true }, { bounded = true } })
   end)

@@ -52,7 +52,9 @@ local function new_service(given, task)
   local plan = assert(plans.check(given, "test"))
   local pages = assert(book.build(plan, function() return task end))
   local made = service.new(plan, pages)
-  made.server = { stats = function() return { running = 3, waiting = 1, stopped = 5, cut = 2, cancelled = 0 } end }
+  made.server = { stats = function()
+    return { running = 3, waiting = 1, stopped = 5, cut = 2, cancelled = 0, late_p99_ns = 0, late_max_ns = 0 }
+  end }
   return made, pages
 end
 
@@ -225,6 +227,7 @@ describe("sim questions that share prompts", function()
     local samples = {}
     for i = 1, 40 do -- the same question in pairs, the second with another right answer; two endings are one text
       local texts = { "one way.", "another way.", i % 4 == 0 and "one way." or "a third way of doing it." }
+      if i % 2 == 0 then texts[1 + i % 3] = "quite another way than any of the others, number " .. i end
       samples[i] = { id = "quiz/test/" .. i - 1, input = "Go " .. (i + 1) // 2, target = i % 3, choices = texts }
     end
     local task = fake_task("loglikelihood", samples, function(s)
@@ -232,15 +235,17 @@ describe("sim questions that share prompts", function()
     end)
     local made, pages = new_service({ accuracy = { default = 0.6 } }, task)
     for i, question in ipairs(pages.questions) do
-      local best
+      local best, best_sum
       for k, continuation in ipairs(task:prompt(i - 1).continuations) do
         local request = openai.request { mode = "loglikelihood", prompt = { text = samples[i].input },
           continuation = continuation, model = "qlua-sim" }
         local response = assert(openai.read({ body = post(made, "/v1/completions", request.body).body, marks = MARKS }, request))
-        local value = assert(choices.sum(response, samples[i].input, continuation)).sum / (#continuation - 1)
+        local sum = assert(choices.sum(response, samples[i].input, continuation)).sum
+        local value = sum / (#continuation - 1)
         if not best or value > best.value then best = { k = k, value = value } end
+        if not best_sum or sum > best_sum.value then best_sum = { k = k, value = sum } end
       end
-      assert.equal(best.k, question.choice)
+      assert.same({ best.k, best_sum.k }, { question.choice, question.choice })
       assert.equal(best.k - 1 == samples[i].target and "correct" or "wrong", question.outcome)
     end
   end)
@@ -259,6 +264,7 @@ describe("sim replies", function()
   local function outcomes_match(made, pages, scorers, endpoint, stream)
     for _, question in ipairs(pages.questions) do
       local prompt, sample = question.entry.task:prompt(question.at)
+      if tostring(sample.target):find "/" then goto next_question end -- fractions are the scorer's own tests' matter
       local request = openai.request { mode = "generate", prompt = prompt, endpoint = endpoint, stream = stream, model = "qlua-sim",
         sampling = { temperature = 0, max_tokens = 256, stop = prompt.stop } }
       local plan = post(made, "/v1" .. request.path, request.body)
@@ -273,6 +279,7 @@ describe("sim replies", function()
         error(("%s: planned %s (%s, %s), got %s (%s):\n%s"):format(question.id, question.outcome, question.form and question.form.name,
           question.value, judged.outcome, judged.value, response.text))
       end
+      ::next_question::
     end
   end
 
@@ -463,7 +470,8 @@ describe("sim transport", function()
     local client = http.open { max_in_flight = 64 }
     local function send(path, body)
       return client:send { method = body and "POST" or "GET", url = ("http://127.0.0.1:%d%s"):format(server:port(), path),
-        body = body and json.encode(body), headers = { ["content-type"] = "application/json" }, sse = body and body.stream, total_ms = 20000 }
+        body = body and json.encode(body), headers = { ["content-type"] = "application/json" }, sse = body and body.stream,
+        total_ms = 20000 }
     end
     local ok, err = pcall(fn, send, server)
     client:close()
@@ -532,5 +540,61 @@ describe("sim transport", function()
       end
       assert.equal(8, count)
     end)
+  end)
+end)
+
+describe("sim command", function()
+  local proc = require "qlua.core.proc"
+  local sys = require "qlua.core.sys"
+  local task = require "qlua.core.task"
+
+  -- Start `qlua sim` with the arguments and call fn with its process and its first address.
+  local function with_process(argv, fn)
+    local log = os.tmpname()
+    local process = assert(proc.spawn { argv = { sys.exe(), "sim", table.unpack(argv) }, env = { SIM_SPEC_KEY = "s3cret" }, log = log,
+      nonce = "sim-spec" })
+    local url
+    while process:alive() and not url do
+      task.sleep(5)
+      url = (file.read(log) or ""):match "listening on (http://%S+)"
+    end
+    local ok, err = pcall(fn, process, url, log)
+    process:stop { grace_ms = 5000 }
+    os.remove(log)
+    if not ok then error(err, 0) end
+  end
+
+  it("prints its port, asks for its key and ends well", function()
+    with_process({ "--port", "0", "--api-key-env", "SIM_SPEC_KEY", "--ready-after", "100000" }, function(process, url)
+      local client = http.open { max_in_flight = 4 }
+      assert.equal(503, client:send({ method = "GET", url = url .. "/health" }).status)
+      assert.equal(401, client:send({ method = "GET", url = url .. "/v1/models" }).status)
+      local reply = client:send { method = "GET", url = url .. "/v1/models", headers = { authorization = "Bearer s3cret" } }
+      client:close()
+      assert.equal("qlua-sim (simulated)", json.decode(reply.body).data[1].owned_by)
+      local ended = process:stop { grace_ms = 20000 }
+      assert.equal(0, (ended or process:wait(1000)).code)
+    end)
+  end)
+
+  it("ends at once where the plan says so, with its last lines", function()
+    local path = os.tmpname()
+    assert(file.write(path, json.encode { exit_at_start = { code = 7, lines = { "ValueError: planned" } } }))
+    with_process({ "--plan", path }, function(process, url, log)
+      assert.is_nil(url)
+      assert.equal(7, process:wait(1000).code)
+      assert.matches("ValueError: planned", file.read(log))
+    end)
+    os.remove(path)
+  end)
+
+  it("says which field of a plan is wrong", function()
+    local path = os.tmpname()
+    assert(file.write(path, '{"latency":{"ttft":1}}'))
+    with_process({ "--plan", path }, function(process, _, log)
+      assert.equal(3, process:wait(1000).code)
+      assert.matches("latency.ttft is not known", file.read(log), 1, true)
+    end)
+    os.remove(path)
   end)
 end)

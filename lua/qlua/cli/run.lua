@@ -109,6 +109,18 @@ local function resumed_command(dir)
   return words
 end
 
+-- What is said now is stronger than what was said then; settings of both hold. What would mix answers is refused later.
+local function laid_over(stored, now)
+  for name, value in pairs(now) do
+    if name == "set" and stored.set then
+      table.move(value, 1, #value, #stored.set + 1, stored.set)
+    else
+      stored[name] = value
+    end
+  end
+  return stored
+end
+
 local function quote(word)
   if word:find "^[%w%._/:=@%%+,%-]+$" then return word end
   return "'" .. word:gsub("'", "'\\''") .. "'"
@@ -167,8 +179,7 @@ function command.run(opts, words, argv)
     if not stored then return nil, err end
     local again, more = require("qlua.cli.args").parse(command, stored)
     if not again then return nil, more end
-    again.resume, again.language, again.quiet = opts.resume, opts.language or again.language, opts.quiet
-    opts, words, argv = again, more, stored
+    opts, words, argv = laid_over(again, opts), more, stored
   end
   local wanted, err = read_words(words)
   if not wanted then return nil, err end
@@ -176,7 +187,7 @@ function command.run(opts, words, argv)
   resolved, err = load_config(opts, wanted)
   if not resolved then return nil, err end
   local made
-  made, err = require("qlua.plan").make(resolved, { data_dir = opts.data })
+  made, err = require("qlua.plan").make(resolved, { data_dir = opts.data, layouts = opts.layout })
   if not made then return nil, err end
   note_differences(made)
   if opts.dry_run then

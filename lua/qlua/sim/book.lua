@@ -11,6 +11,7 @@ local chance = require "qlua.sim.chance"
 local file = require "qlua.core.file"
 local hash = require "qlua.core.hash"
 local json = require "qlua.core.json"
+local recall = require "qlua.sim.recall"
 local replies = require "qlua.sim.replies"
 local scores = require "qlua.sim.scores"
 local tokens = require "qlua.sim.tokens"
@@ -20,6 +21,7 @@ local book = {}
 book.__index = book
 
 local CONTINUATIONS_AT_MOST = 64 -- a key's number is question × this + continuation
+local RECENT_AT_MOST = 512 -- questions whose scores are kept
 local LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 local function letter(index) return LETTERS:sub(index, index) end
@@ -38,6 +40,15 @@ local function plan_choice(self, entry, question, sample, prompt)
     or truth.wrong_choice(self.plan, entry.dataset, question.id, count, right)
   question.winner = question.choice -- whose sum is highest; what is chosen may differ where prompts are shared
   question.value, question.form = letter(question.choice), { name = entry.mode }
+end
+
+local function sizes_of(prompt)
+  local sizes = {}
+  for i, text in ipairs(prompt.continuations) do
+    local bare = text:gsub("^ ", "")
+    sizes[i] = { chars = math.max(1, utf8.len(bare) or #bare), bytes = math.max(1, #bare), tokens = tokens.count(text) }
+  end
+  return sizes
 end
 
 local function kind_of(sample)
@@ -90,13 +101,22 @@ local function repeat_answer(question, first, right)
   if first.value then question.outcome = tostring(first.value) == tostring(right) and "correct" or "wrong" end
 end
 
--- The choice that wins by what was planned for each continuation where it came first (acc_norm; ties to the first).
+-- Texts that an earlier question has had scored keep their values, and so may decide this one. Two endings of one text
+-- tie, and the first of them counts.
 local function settle_shared(self, question, sample, prompt)
-  local text, best = prompt.text or book.conversation_key(prompt.messages), nil
+  local text, fixed = prompt.text or book.conversation_key(prompt.messages), {}
   for i, continuation in ipairs(prompt.continuations) do
     local owner, which = self:find(text .. continuation)
-    local sum = self:choices(owner)[which].sum / math.max(1, utf8.len(continuation) - 1)
-    if not best or sum > best then best, question.choice = sum, i end
+    if owner ~= question then fixed[i] = self:choices(owner)[which].sum end
+  end
+  question.sums = scores.choice_sums(question.id, sizes_of(prompt), question.winner, fixed)
+  for i, continuation in ipairs(prompt.continuations) do
+    local owner, which = self:find(text .. continuation)
+    if owner == question then question.sums[i] = question.sums[which] end
+  end
+  question.choice = 1
+  for i, sum in ipairs(question.sums) do
+    if sum > question.sums[question.choice] then question.choice = i end
   end
   question.value = letter(question.choice)
   question.outcome = question.choice == index_of_target(sample) and "correct" or "wrong"
@@ -148,7 +168,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function book.build(plan, open_task)
-  local self = setmetatable({ plan = plan, questions = {}, numbers = {}, ledger = {}, recent = {}, recent_count = 0 }, book)
+  local self = setmetatable({ plan = plan, questions = {}, numbers = {}, ledger = {}, recent = recall.new(RECENT_AT_MOST) }, book)
   local accuracies = {}
   for _, entry in ipairs(plan.datasets) do
     local task, err = open_task(entry)
@@ -196,30 +216,24 @@ function book:find(text)
   return self.questions[number // CONTINUATIONS_AT_MOST], continuation > 0 and continuation or nil
 end
 
-local RECENT_AT_MOST = 2048
 
 --- The planned log-probabilities of a question's choices.
 -- @treturn {{text=string,pieces=table,sum=number,logprobs=table},...}
 -- @treturn table its prompt
 function book:choices(question)
-  local known = self.recent[question]
+  local known = self.recent:get(question)
   if known then return known, known.prompt end
-  if self.recent_count >= RECENT_AT_MOST then self.recent, self.recent_count = {}, 0 end
   local prompt = question.entry.task:prompt(question.at)
-  local choices, sizes = {}, {}
-  for i, text in ipairs(prompt.continuations) do
-    local bare = text:gsub("^ ", "")
-    choices[i] = { text = text, pieces = tokens.pieces(text) }
-    sizes[i] = { chars = math.max(1, utf8.len(bare) or #bare), bytes = math.max(1, #bare), tokens = #choices[i].pieces }
-  end
+  local choices, sizes = {}, sizes_of(prompt)
+  for i, text in ipairs(prompt.continuations) do choices[i] = { text = text, pieces = tokens.pieces(text) } end
   local key = self.plan.seed .. "\31" .. question.id .. "\31" .. self.plan.variant
-  local sums = scores.choice_sums(key, sizes, question.winner)
+  local sums = question.sums or scores.choice_sums(key, sizes, question.winner)
   for i, choice in ipairs(choices) do
     choice.sum = sums[i]
     choice.logprobs = scores.spread(key .. "\31" .. i, sums[i], #choice.pieces)
   end
   choices.prompt = prompt
-  self.recent[question], self.recent_count = choices, self.recent_count + 1 -- its other choices come right after it
+  self.recent:put(question, choices, 1) -- its other choices come right after it
   return choices, prompt
 end
 

@@ -7,6 +7,7 @@
 -- logprob below -9999 would be -9999.
 
 local json = require "qlua.core.json"
+local recall = require "qlua.sim.recall"
 local scores = require "qlua.sim.scores"
 local tokens = require "qlua.sim.tokens"
 
@@ -80,17 +81,15 @@ local function block_lists(block, chars, k)
   return lists
 end
 
-local remembered, remembered_bytes = {}, 0
-local REMEMBER_BYTES = 48 << 20
+local remembered = recall.new(8 << 20) -- bytes
 
 local function recalled(block, chars, k)
   local key = k .. ":" .. chars .. ":" .. block
-  local lists = remembered[key]
+  local lists = remembered:get(key)
   if lists then return lists end
   lists = block_lists(block, chars, k)
-  if remembered_bytes > REMEMBER_BYTES then remembered, remembered_bytes = {}, 0 end
-  remembered[key] = lists
-  remembered_bytes = remembered_bytes + 2 * #block + #lists.tops + #lists.prompts + 4 * #lists.tokens
+  lists.cost = 2 * #block + #lists.tops + #lists.prompts + 4 * #lists.tokens
+  remembered:put(key, lists, lists.cost)
   return lists
 end
 

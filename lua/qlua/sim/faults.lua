@@ -60,13 +60,18 @@ faults.kinds = {
     if not plan.events then return { status = 200, headers = plan.headers, body = plan.body:sub(1, #plan.body // 2) } end
     table.insert(plan.events, math.min((fault.after_events or 2) + 1, #plan.events), '{"choices":[{"index":0,')
   end,
+  -- In front of the reply's first piece: what is answered stays readable.
   bad_utf8 = function(plan)
     local function spoil(text)
-      return (text:gsub('("content":"[^"])', "%1\xFF\xC3", 1):gsub('("text":"[^"])', "%1\xFF\xC3", 1))
+      local spoiled, count = text:gsub('("content":")([^"])', "%1\xFF\xC3%2", 1)
+      if count == 0 then spoiled, count = text:gsub('("text":")([^"])', "%1\xFF\xC3%2", 1) end
+      return spoiled, count > 0
     end
     if plan.body then plan.body = spoil(plan.body) end
     for i, event in ipairs(plan.events or {}) do
-      if type(event) == "string" then plan.events[i] = spoil(event) end
+      local spoiled, is_done = spoil(event)
+      plan.events[i] = spoiled
+      if is_done then break end
     end
   end,
   slow = function(plan, fault) plan.first_ms = (plan.first_ms or 0) + (fault.delay_ms or 1000) end,

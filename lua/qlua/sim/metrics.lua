@@ -78,6 +78,9 @@ function metrics.page(self, stats)
     'finished_reason="stop",')
   put('vllm:request_success_total{finished_reason="length",%s} %d.0', label, stats.cut)
   put('vllm:request_success_total{finished_reason="abort",%s} %d.0', label, stats.cancelled)
+  single("qlua_sim:event_lateness_p99_seconds", "gauge", "Actual minus planned send of an event, upper edge of a power of two.",
+    ("%.9f"):format(stats.late_p99_ns / 1e9))
+  single("qlua_sim:event_lateness_max_seconds", "gauge", "Largest of them.", ("%.9f"):format(stats.late_max_ns / 1e9))
   for _, named in ipairs(HISTOGRAMS) do
     local name, histogram = named[1], self.histograms[named[1]]
     put("# HELP %s %s", name, named[2])

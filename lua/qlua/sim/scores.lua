@@ -105,21 +105,58 @@ local function label_sums(key, count, winner)
   return sums
 end
 
+-- How much longer one choice is than another, by the measure that says most.
+local function longest_ratio(size, other)
+  return math.max(1, size.chars / other.chars, size.bytes / other.bytes, size.tokens / other.tokens)
+end
+
+-- The free winner before all that are placed.
+local function place_winner(sums, placed, sizes, winner, usual)
+  for _, i in ipairs(placed) do
+    local before = sums[i] / longest_ratio(sizes[i], sizes[winner]) / 1.1
+    sums[winner] = math.max(sums[winner] or -math.huge, before)
+  end
+  sums[winner] = sums[winner] or usual
+  placed[#placed + 1] = winner
+end
+
+-- A free choice behind all that are placed.
+local function place_behind(sums, placed, sizes, i, margin)
+  for _, other in ipairs(placed) do
+    sums[i] = math.min(sums[i] or 0, sums[other] * longest_ratio(sizes[i], sizes[other]) * margin)
+  end
+  placed[#placed + 1] = i
+end
+
+local function are_labels(sizes)
+  for _, size in ipairs(sizes) do
+    if size.tokens ~= 1 or size.chars ~= sizes[1].chars or size.bytes ~= sizes[1].bytes then return false end
+  end
+  return true
+end
+
 --- Sums of log-probabilities for the choices of a question.
--- @tparam string key what they depend on
+-- The choices get one order that holds for the sums and for sums per character, byte and token. Some may be fixed, since
+-- the same text was scored for an earlier question: then the best of them may win.
+-- @tparam string key what the sums depend on
 -- @tparam {{chars=integer,bytes=integer,tokens=integer},...} sizes of the choices without their leading space
 -- @tparam integer winner which shall win, from 1
+-- @tparam ?{[integer]=number} fixed
 -- @treturn {number,...}
-function scores.choice_sums(key, sizes, winner)
-  local best = sizes[winner]
-  local alike = true
-  for _, size in ipairs(sizes) do alike = alike and size.tokens == 1 and size.chars == best.chars and size.bytes == best.bytes end
-  if alike then return label_sums(key, #sizes, winner) end
-  local per_token = 0.25 + 0.6 * chance.unit(key, "per token")
-  local sums, won = {}, -per_token * best.tokens
-  for i, size in ipairs(sizes) do
-    local longer = math.max(1, size.chars / best.chars, size.bytes / best.bytes, size.tokens / best.tokens)
-    sums[i] = i == winner and won or won * longer * (1.06 + 0.9 * chance.unit(key, "margin", i))
+function scores.choice_sums(key, sizes, winner, fixed)
+  if not fixed and are_labels(sizes) then return label_sums(key, #sizes, winner) end
+  local sums, placed = {}, {}
+  for i in ipairs(sizes) do
+    sums[i] = fixed and fixed[i]
+    if sums[i] then placed[#placed + 1] = i end
+  end
+  if not sums[winner] then
+    place_winner(sums, placed, sizes, winner, -(0.25 + 0.6 * chance.unit(key, "per token")) * sizes[winner].tokens)
+  end
+  local turn = chance.integer(#sizes, key, "turn") -- else the later of equals would always be the worse
+  for step = 1, #sizes do
+    local i = (turn + step) % #sizes + 1
+    if not sums[i] then place_behind(sums, placed, sizes, i, 1.05 + 0.4 * chance.unit(key, "margin", i)) end
   end
   return sums
 end

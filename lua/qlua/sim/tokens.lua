@@ -8,6 +8,7 @@
 -- remembered, since few-shot prompts repeat most of their text.
 
 local hash = require "qlua.core.hash"
+local recall = require "qlua.sim.recall"
 
 local tokens = {}
 
@@ -63,17 +64,15 @@ local function cut(block)
   return pieces
 end
 
-local remembered, remembered_count = {}, 0
-local REMEMBER_AT_MOST = 8192
+local remembered = recall.new(512) -- blocks
 
 --- The pieces of one block.
 -- @treturn {string,...} shared: do not change
 function tokens.block(block)
-  local pieces = remembered[block]
+  local pieces = remembered:get(block)
   if not pieces then
-    if remembered_count >= REMEMBER_AT_MOST then remembered, remembered_count = {}, 0 end
     pieces = cut(block)
-    remembered[block], remembered_count = pieces, remembered_count + 1
+    remembered:put(block, pieces, 1)
   end
   return pieces
 end
