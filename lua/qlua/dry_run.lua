@@ -69,7 +69,7 @@ local function print_dataset(one, variant_count)
     if #one.task.files <= 4 then say.line(("  %s  sha256 %s…  %d rows"):format(used.path, used.sha256:sub(1, 12), used.rows)) end
   end
   if #one.task.files > 4 then say.line(("  %d files"):format(#one.task.files)) end
-  return count * each * variant_count
+  return math.ceil(count * each * variant_count)
 end
 
 --- Print a plan.
@@ -78,9 +78,14 @@ function dry_run.print(made)
   local benchmark = made.config.benchmark
   for _, one in ipairs(made.variants) do print_variant(one) end
   local requests = 0
-  for _, one in ipairs(made.datasets) do requests = requests + print_dataset(one, #made.variants) end
+  for _, one in ipairs(made.datasets) do requests = requests + print_dataset(one, #made.variants + made.config.benchmark.control) end
   say.line(say.pick { en = "in all", zh = "合计" }, (": %d requests, at most %d in flight, %d warm-up requests per variant"):format(
     requests, benchmark.concurrency, benchmark.num_warmup_iterations))
+  local again = require("qlua.control").of(made)
+  if again then
+    say.line(say.pick { en = "control     ", zh = "对照        " }, again.name, (": %g %%"):format(100 * again.share))
+  end
+  if #made.variants > 1 then require("qlua.power").print(made) end
   if made.simulated then say.line(say.pick { en = "SIMULATED: no model is asked", zh = "模拟：不会调用任何真实模型" }) end
 end
 

@@ -4,6 +4,7 @@
 -- resumed, no server behind, and says how to go on.
 
 local clock = require "qlua.core.clock"
+local control = require "qlua.control"
 local file = require "qlua.core.file"
 local http = require "qlua.core.http"
 local json = require "qlua.core.json"
@@ -117,6 +118,7 @@ local function open_session(self)
   for position, one in ipairs(made.variants) do
     store:put_variant(one.name, position, one.variant.identity, variant_record(one))
   end
+  if self.control then store:put_variant(self.control.name, 1000, self.control.one.variant.identity, self.control.record) end
   for position, one in ipairs(made.datasets) do store:put_dataset(one.name, position, dataset_record(one)) end
   store:commit()
 end
@@ -140,10 +142,18 @@ local function timeouts_of(benchmark)
     idle_ms = benchmark.idle_timeout_s * 1000 // 1 | 0, total_ms = benchmark.total_timeout_s * 1000 // 1 | 0 }
 end
 
+-- The second pass says so: a simulated server has to know, a real one does not look.
+local function headers_of(one, server)
+  if not one.pass then return server.headers end
+  local headers = { [control.HEADER] = one.pass }
+  for name, value in pairs(server.headers or {}) do headers[name] = value end
+  return headers
+end
+
 local function new_sender(self, one, server, client)
   return sender.new {
     client = client, dialect = one.dialect, variant = one.variant, server = server, store = self.store,
-    headers = server.headers, timeouts = timeouts_of(self.made.config.benchmark), retries = self.made.config.benchmark.retries,
+    headers = headers_of(one, server), timeouts = timeouts_of(self.made.config.benchmark), retries = self.made.config.benchmark.retries,
     random = math.random, -- jitter only; no result depends on it
     is_stopped = function() return self.stopped end,
     split_events = http.split_events,
@@ -206,11 +216,19 @@ local function ask_dataset(self, one, dataset, server, client)
   return tally
 end
 
-local function is_complete(self, one)
-  for _, dataset in ipairs(self.made.datasets) do
+local function has_all(self, one, datasets)
+  for _, dataset in ipairs(datasets) do
     if count_known(self, one, dataset) < dataset.task:size() then return false end
   end
   return true
+end
+
+-- The second pass belongs to the baseline: it runs on the same server.
+local function control_of(self, one) return self.control and self.control.of == one.name and self.control or nil end
+
+local function is_complete(self, one)
+  local again = control_of(self, one)
+  return has_all(self, one, self.made.datasets) and (not again or has_all(self, again.one, again.datasets))
 end
 
 local function record_server(self, one, server)
@@ -236,9 +254,8 @@ local function start_server(self, one, client)
 end
 
 -- Asks everything of a running server; the first error that ends the variant, or nil.
-local function ask_all(self, one, server, client)
-  warm_up(self, one, server, client)
-  for _, dataset in ipairs(self.made.datasets) do
+local function ask_datasets(self, one, datasets, server, client)
+  for _, dataset in ipairs(datasets) do
     if self.stopped then return nil end
     local tally = ask_dataset(self, one, dataset, server, client)
     if tally.stop then
@@ -247,6 +264,14 @@ local function ask_all(self, one, server, client)
       return tally.stop
     end
   end
+end
+
+local function ask_all(self, one, server, client)
+  warm_up(self, one, server, client)
+  local err = ask_datasets(self, one, self.made.datasets, server, client)
+  local again = control_of(self, one)
+  if err or not again then return err end
+  return ask_datasets(self, again.one, again.datasets, server, client)
 end
 
 local function run_variant(self, one)
@@ -322,7 +347,7 @@ function run.execute(made, options)
   local dir, store = open_store(made, options)
   if not dir then return nil, store end
   local self = { made = made, options = options, dir = dir, store = store, progress = options.progress, stopped = false,
-    nonce = ("%x%x"):format(sys.pid(), clock.wall_ns()) }
+    nonce = ("%x%x"):format(sys.pid(), clock.wall_ns()), control = control.of(made) }
   open_session(self)
   watch_signals(self)
   local errors = {}

@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Run report: from a run's store to its results file, manifest and reports. Used at the end of a run and by `rescore`.
 
+local control = require "qlua.control"
 local file = require "qlua.core.file"
+local health = require "qlua.health"
 local page = require "qlua.page"
 local registry = require "qlua.registry"
 local results = require "qlua.results"
@@ -20,11 +22,13 @@ function run_report.describe(dir, store)
   local config = store:meta "config"
   local variants = store:variants()
   for _, variant in ipairs(variants) do variant.identity = nil end
+  local again = store:control()
   return {
     id = dir:match "([^/]+)/*$", simulated = store:meta "simulated", started_at = store:meta "started_at",
     finished_at = store:meta "finished_at", model = { base_name = config.model.base_name }, variants = variants,
     datasets = store:datasets(), config = config, manifest = store:meta "manifest",
-    baseline = config.report.baseline or variants[1].name,
+    baseline = control.baseline_of(config),
+    control = again and { name = again.name, share = again.share, expected = again.expected },
   }
 end
 
@@ -81,6 +85,7 @@ end
 function run_report.write(dir, store, options)
   local run = run_report.describe(dir, store)
   add_prompt_digests(store, run)
+  run.health = health.count(store:texts())
   local doc = summary.build(store:answers(), run)
   must(results.write(dir .. "/evaluation_results.json", doc))
   must(file.write(dir .. "/manifest.json", results.encode(run.manifest)))

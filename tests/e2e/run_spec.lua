@@ -121,6 +121,10 @@ describe("qlua run of a suite", function()
     it("takes a layout of one's own folder", function()
       local layout = support.write(folder .. "/mine.lua", (support.read(support.root .. "/lua/reports/markdown.lua")
         :gsub('name%s*=%s*"markdown"', 'name = "mine"', 1)))
+      assert(file.make_dir(folder .. "/markdown"))
+      for _, part in ipairs(assert(file.list(support.root .. "/lua/reports/markdown"))) do
+        support.write(folder .. "/markdown/" .. part, support.read(support.root .. "/lua/reports/markdown/" .. part))
+      end
       local set = support.qlua { "report", dirs[1], "--language", "both", "--layout", layout }
       assert.equal(0, set.code, set.all)
       assert.is_nil(support.difference(support.read(dirs[1] .. "/reports/evaluation_report_both.md"), set.out))
@@ -364,7 +368,7 @@ describe("qlua run --dry-run", function()
     assert.equal(0, run.code, run.all)
     for _, text in ipairs { "original", "fp8", "awq", "gsm8k: 10 questions, mode generate, 5-shot",
       "hellaswag: 10 questions, mode loglikelihood",
-      "mmlu: 10 questions", "qlua sim --plan", "temperature=0", "in all: 180 requests", "SIMULATED" } do
+      "mmlu: 10 questions", "qlua sim --plan", "temperature=0", "in all: 240 requests", "original@control", "SIMULATED" } do
       assert.is_truthy(run.out:find(text, 1, true), text .. "\n" .. run.out)
     end
     assert.same({}, assert(file.list(place)))

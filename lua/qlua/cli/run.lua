@@ -173,6 +173,20 @@ local function note_differences(made)
   end
 end
 
+--- The plan that words and options mean; other commands use it to look without running.
+-- @tparam table opts
+-- @tparam {string,...} words
+-- @tparam[opt] table more is_offline: nothing needs to be installed
+-- @treturn ?table plan; or nil and err
+function command.plan(opts, words, more)
+  local wanted, err = read_words(words)
+  if not wanted then return nil, err end
+  local resolved
+  resolved, err = load_config(opts, wanted)
+  if not resolved then return nil, err end
+  return require("qlua.plan").make(resolved, { data_dir = opts.data, layouts = opts.layout, is_offline = more and more.is_offline })
+end
+
 function command.run(opts, words, argv)
   if opts.resume and #words == 0 and not opts.url and not opts.config then
     local stored, err = resumed_command(opts.resume)
@@ -181,13 +195,7 @@ function command.run(opts, words, argv)
     if not again then return nil, more end
     opts, words, argv = laid_over(again, opts), more, stored
   end
-  local wanted, err = read_words(words)
-  if not wanted then return nil, err end
-  local resolved
-  resolved, err = load_config(opts, wanted)
-  if not resolved then return nil, err end
-  local made
-  made, err = require("qlua.plan").make(resolved, { data_dir = opts.data, layouts = opts.layout })
+  local made, err = command.plan(opts, words)
   if not made then return nil, err end
   note_differences(made)
   if opts.dry_run then
@@ -201,7 +209,8 @@ function command.run(opts, words, argv)
   })
   if not summary then return nil, dir end
   print_result(summary, dir, opts)
-  return error_rate_gate(summary)
+  local code, gate = error_rate_gate(summary)
+  return require("qlua.gates").check(summary, code, gate)
 end
 
 return command
