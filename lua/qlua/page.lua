@@ -239,7 +239,7 @@ end
 function page:style(css) if self.writer.style then self.writer:style(css) end end
 function page:script(js) if self.writer.script then self.writer:script(js) end end
 
---- Texts for the scripts of an HTML page: pairs by name, which they find as JSON under the id `words`.
+--- Texts for the scripts of an HTML page: pairs by name, which they find as JSON under the id `data-words`.
 function page:words(words) self.script_words = words end
 
 --- The place of the sample explorer on an HTML page.

@@ -53,10 +53,8 @@ function run_report.sources(report, store)
   for _, want in ipairs(report.wants or {}) do wanted = wanted or want == "samples" end
   if not (wanted and store) then return {} end
   local config = store:meta "config" or {}
-  local variants = store:variants()
-  local settings = config.report or {}
-  return { samples = samples.open(store), budget_mb = settings.html_budget_mb,
-    baseline = settings.baseline or variants[1] and variants[1].name }
+  return { samples = samples.open(store), budget_mb = (config.report or {}).html_budget_mb,
+    baseline = control.baseline_of(config) }
 end
 
 --- Set one layout in one language.

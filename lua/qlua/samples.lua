@@ -37,6 +37,10 @@ function samples.open(store)
   for i, row in ipairs(must(self.db:rows "SELECT name, position FROM variant ORDER BY position")) do
     self.variants[i], self.places[row.position] = row.name, i
   end
+  local again = store:control()
+  for i, name in ipairs(self.variants) do
+    if again and name == again.name then self.control = i end
+  end
   return self
 end
 

@@ -79,7 +79,7 @@ local function gates(page, verdict)
   for i, gate in ipairs(verdict.gates) do
     rows[i] = { gate.text, { badge = gate.ok and say.verdict.gate_ok or say.verdict.gate_failed, class = gate.ok and "good" or "bad" } }
   end
-  page:table { columns = { left(say.verdict.gates), left(say.column.class) }, rows = rows }
+  page:table { columns = { left(say.verdict.gate), left(say.column.class) }, rows = rows }
 end
 
 local function findings(page, verdict)

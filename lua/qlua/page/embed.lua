@@ -79,7 +79,7 @@ end
 --- The block `samples`.
 -- @tparam table source `qlua.samples`
 -- @tparam ?string baseline
--- @treturn string JSON `{ variants, baseline, datasets, groups, outcomes, rows }`
+-- @treturn string JSON `{ variants, baseline, control, datasets, groups, outcomes, rows }`
 -- @treturn {table,…} what to fetch texts for, in order: `{ dataset, sample, repeat_index, is_telling }`
 function embed.rows(source, baseline)
   local base = 1
@@ -91,7 +91,7 @@ function embed.rows(source, baseline)
     rows[#rows + 1] = row_text(row, count, base, dataset_number, group_number)
     wanted[#rows] = { dataset = row.dataset, sample = row.sample, repeat_index = row.repeat_index, is_telling = is_telling(row, count) }
   end
-  local head = json.encode { variants = json.array(source.variants), baseline = base - 1, datasets = json.array(dataset_names),
+  local head = json.encode { variants = json.array(source.variants), baseline = base - 1, control = (source.control or 0) - 1, datasets = json.array(dataset_names),
     groups = json.array(group_names), outcomes = outcome_list() }
   return head:sub(1, -2) .. ',"rows":[' .. table.concat(rows, ",\n") .. "]}", wanted
 end

@@ -23,12 +23,15 @@ function html.new(options)
     headings = {}, styles = {}, scripts = {}, data = {} }, html)
 end
 
+-- A figure and its unit stay on one line.
+local function held(s) return (s:gsub("(%d) (%%)", "%1\u{A0}%2")) end
+
 --- Data as literal text.
-function html.escape(_, s) return literal(clean.line(s)) end
+function html.escape(_, s) return held(literal(clean.line(s))) end
 
 --- A layout's own words: `code` and **bold** are kept as markup, all else is literal.
 function html.words(_, s)
-  return (literal(s):gsub("`([^`]+)`", "<code>%1</code>"):gsub("%*%*([^*]+)%*%*", "<strong>%1</strong>"))
+  return (held(literal(s)):gsub("`([^`]+)`", "<code>%1</code>"):gsub("%*%*([^*]+)%*%*", "<strong>%1</strong>"))
 end
 
 function html.mono(_, s) return "<code>" .. literal(clean.line(s)) .. "</code>" end
@@ -43,8 +46,8 @@ end
 
 --- A pair of data as a cell or a label.
 function html.pair(_, value)
-  if type(value) == "string" then return literal(clean.line(value)) end
-  local en, zh = literal(clean.line(value.en)), literal(clean.line(value.zh))
+  if type(value) == "string" then return held(literal(clean.line(value))) end
+  local en, zh = held(literal(clean.line(value.en))), held(literal(clean.line(value.zh)))
   return spans(en == zh and { en } or { en, zh })
 end
 
@@ -173,7 +176,7 @@ end
 -- separators for line ends.
 local function data_block(id, json_text)
   local safe = json_text:gsub("<", "\\u003c"):gsub("\u{2028}", "\\u2028"):gsub("\u{2029}", "\\u2029")
-  return ('<script type="application/json" id="%s">'):format(literal(id)), safe, "</script>\n"
+  return ('<script type="application/json" id="data-%s">'):format(literal(id)), safe, "</script>\n"
 end
 
 --- Add the parts of a block of data to a list.

@@ -44,7 +44,7 @@ local function domain(pairs_of_limits, pad)
   return lo - room, hi + room
 end
 
-local LEFT, RIGHT, ROW = 150, 150, 24
+local LEFT, RIGHT, ROW = 146, 178, 24
 
 -- ---- accuracy with intervals --------------------------------------------------------------------------------------
 

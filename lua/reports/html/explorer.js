@@ -63,7 +63,9 @@
   // ---- filters --------------------------------------------------------------------------------------------------
   const filters = { dataset: "", group: "", variant: "", outcome: "", change: "", search: "" };
 
-  const others = (row) => row.answers.filter((answer, i) => answer && i !== data.baseline && (filters.variant === "" || i === +filters.variant));
+  // The baseline asked again is no variant: its changes are noise, shown only when asked for.
+  const others = (row) => row.answers.filter((answer, i) => answer && i !== data.baseline &&
+    (filters.variant === "" ? i !== data.control : i === +filters.variant));
   const isRight = (answer) => answer.class === "correct";
   const CHANGES = {
     to_wrong: (base, answer) => base.class !== "error" && answer.class !== "error" && isRight(base) && !isRight(answer),

@@ -4,7 +4,7 @@
 const qluaPage = (() => {
   const root = document.documentElement;
   const block = (id) => {
-    const element = document.getElementById(id);
+    const element = document.getElementById("data-" + id);
     return element ? JSON.parse(element.textContent) : null;
   };
   const words = block("words") || {};

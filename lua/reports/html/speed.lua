@@ -166,10 +166,12 @@ end
 
 -- ---- serving figures ----------------------------------------------------------------------------------------------
 
+local SERVING_LEFT = 200 -- in both languages the names of the axes are long
+
 local function draw_axis_row(sheet, page, summary, axis, y, scale)
   local serving = summary.verdict.serving
-  sheet:text(LEFT + 8, y + 16, say.axes[axis.name] or axis.name, "label", "end")
-  if not axis.measured then return sheet:text(LEFT + 22, y + 16, say.not_measured, "muted") end
+  sheet:text(SERVING_LEFT - 12, y + 16, say.axes[axis.name] or axis.name, "label", "end")
+  if not axis.measured then return sheet:text(SERVING_LEFT, y + 16, say.not_measured, "muted") end
   local n = 0
   for i, variant in ipairs(summary.variant_order) do
     local one = variant ~= summary.baseline and (serving.variants[variant] or {})[axis.name]
@@ -184,7 +186,7 @@ local function draw_axis_row(sheet, page, summary, axis, y, scale)
       n = n + 1
     end
   end
-  sheet:text(WIDTH - 40, y + 16, axis.better == "higher" and "→ +" or "← +", "muted")
+  sheet:text(WIDTH - 40, y + 16, axis.better == "higher" and "→ +" or "+ ←", "muted")
 end
 
 --- Every serving figure as a ratio to the baseline; the arrow at the right shows which way is better.
@@ -202,16 +204,16 @@ function speed.serving(page, summary, languages, is_alone)
   local bottom = 28 + row_height * #serving.axes
   local sheet = plot.new(page, bottom + 42, languages)
   sheet.is_alone = is_alone
-  local scale = plot.log_scale(lo * 0.93, hi * 1.07, LEFT + 22, WIDTH - 60)
+  local scale = plot.log_scale(lo * 0.93, hi * 1.07, SERVING_LEFT, WIDTH - 60)
   scale.ticks = {}
   for _, value in ipairs { 0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10 } do
     if value >= scale.lo and value <= scale.hi then scale.ticks[#scale.ticks + 1] = value end
   end
   sheet:axis(scale, 24, bottom, function(value) return ("%s×"):format(("%.2f"):format(value):gsub("%.?0+$", "")) end)
   sheet:line(scale.place(1), 24, scale.place(1), bottom, "zero")
-  sheet:legend(summary.variant_order, LEFT + 22, 14)
+  sheet:legend(summary.variant_order, SERVING_LEFT, 14)
   for i, axis in ipairs(serving.axes) do draw_axis_row(sheet, page, summary, axis, 24 + row_height * (i - 1), scale) end
-  sheet:text((LEFT + WIDTH) / 2, bottom + 34, say.ratio, "muted", "middle")
+  sheet:text((SERVING_LEFT + WIDTH - 60) / 2, bottom + 34, say.ratio, "muted", "middle")
   return sheet:svg(say.of_serving, is_alone)
 end
 
@@ -305,13 +307,19 @@ function speed.course(page, summary, timeline, languages, is_alone)
   if #timeline.phases == 0 then return nil end
   local last = 0
   for _, phase in ipairs(timeline.phases) do last = math.max(last, phase.to) end
-  local row_of, height = {}, 44 + 34 * #summary.variant_order
-  for i, variant in ipairs(summary.variant_order) do row_of[variant] = i end
+  local names, row_of = {}, {}
+  local function add_row(name)
+    if row_of[name] then return end
+    names[#names + 1], row_of[name] = name, #names + 1
+  end
+  for _, variant in ipairs(summary.variant_order) do add_row(variant) end
+  for _, phase in ipairs(timeline.phases) do add_row(phase.variant) end -- the control is no variant
+  local height = 44 + 34 * #names
   local sheet = plot.new(page, height, languages)
   sheet.is_alone = is_alone
   local scale = plot.scale(0, math.max(last, 1), LEFT, WIDTH - 20)
   sheet:axis(scale, 4, height - 40, function(value) return page:span(value) end)
-  for i, variant in ipairs(summary.variant_order) do sheet:text(LEFT - 12, 34 * (i - 1) + 25, variant, "label", "end") end
+  for i, variant in ipairs(names) do sheet:text(LEFT - 12, 34 * (i - 1) + 25, variant, "label", "end") end
   local dataset_index = {}
   for i, dataset in ipairs(summary.dataset_order) do dataset_index[dataset] = i end
   for _, phase in ipairs(timeline.phases) do
