@@ -30,7 +30,9 @@ local function set_page(report, summary, language)
   return nil, { kind = "script", text = ("%s: %s"):format(report.path, tostring(text)) }
 end
 
-return {
+local command
+
+command = {
   name = "report",
   summary = { en = "set a report from a results file", zh = "由结果文件生成报告" },
   usage = "qlua report RESULTS [--language LANG] [--layout LAYOUT] [--out FILE]",
@@ -45,19 +47,25 @@ return {
   run = function(opts, args)
     local summary, err = results.read(results_file(args[1]))
     if not summary then return nil, err end
-    local report
-    report, err = require("qlua.registry").load("report", opts.layout or "markdown")
-    if not report then return nil, err end
-    local text
-    text, err = set_page(report, summary, opts.language or locale.language(require("qlua.core.sys").env))
-    if not text then return nil, err end
-    local ok
-    if opts.out then
-      ok, err = require("qlua.core.file").write(opts.out, text)
-    else
-      ok, err = require("qlua.core.term").write(1, text)
-    end
-    if not ok then return nil, err end
+    local done
+    done, err = command.print(summary, opts)
+    if not done then return nil, err end
     return 0
   end,
 }
+
+--- Set a Summary and write it where the options say.
+-- @tparam table summary
+-- @tparam table opts layout, language, out
+-- @treturn ?boolean true; or nil and err
+function command.print(summary, opts)
+  local report, err = require("qlua.registry").load("report", opts.layout or "markdown")
+  if not report then return nil, err end
+  local text
+  text, err = set_page(report, summary, opts.language or locale.language(require("qlua.core.sys").env))
+  if not text then return nil, err end
+  if opts.out then return require("qlua.core.file").write(opts.out, text) end
+  return require("qlua.core.term").write(1, text)
+end
+
+return command
