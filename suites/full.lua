@@ -8,5 +8,5 @@ return q.suite {
   config   = "model_config",            -- configs/model_config.yaml; --config replaces it
   datasets = { "gsm8k", "hellaswag", "mmlu" },
   settings = { benchmark = { control = true } },   -- the baseline twice: the noise floor of every comparison
-  reports  = { "markdown" },
+  reports  = { "markdown", "html" },
 }

@@ -143,16 +143,16 @@ local function timeouts_of(benchmark)
     idle_ms = benchmark.idle_timeout_s * 1000 // 1 | 0, total_ms = benchmark.total_timeout_s * 1000 // 1 | 0 }
 end
 
+local function endpoint_of(one, dataset)
+  return dataset.endpoint or one.variant.server.endpoint or "completions"
+end
+
 -- The second pass says so: a simulated server has to know, a real one does not look.
 local function headers_of(one, server)
   if not one.pass then return server.headers end
   local headers = { [control.HEADER] = one.pass }
   for name, value in pairs(server.headers or {}) do headers[name] = value end
   return headers
-end
-
-local function endpoint_of(one, dataset)
-  return dataset.endpoint or one.variant.server.endpoint or "completions"
 end
 
 local function new_sender(self, one, server, client)

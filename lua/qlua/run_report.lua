@@ -7,6 +7,7 @@ local health = require "qlua.health"
 local page = require "qlua.page"
 local registry = require "qlua.registry"
 local results = require "qlua.results"
+local samples = require "qlua.samples"
 local summary = require "qlua.summary"
 
 local run_report = {}
@@ -43,12 +44,35 @@ local function add_prompt_digests(store, run)
   end
 end
 
+--- What a layout may see besides the Summary: the single samples, where it asks for them and a store is at hand.
+-- @tparam table report a loaded layout
+-- @tparam ?table store an open `qlua.run_store`
+-- @treturn table options for `page.set`
+function run_report.sources(report, store)
+  local wanted = false
+  for _, want in ipairs(report.wants or {}) do wanted = wanted or want == "samples" end
+  if not (wanted and store) then return {} end
+  local config = store:meta "config" or {}
+  return { samples = samples.open(store), budget_mb = (config.report or {}).html_budget_mb,
+    baseline = control.baseline_of(config) }
+end
+
 --- Set one layout in one language.
+-- @tparam string layout a layout's name or path
+-- @tparam table doc the Summary
+-- @tparam table options as for `page.new`, and `store`
 -- @treturn string
+-- @treturn table the layout
+-- @treturn table files to be written beside it
 function run_report.set(layout, doc, options)
   local report, err = registry.load("report", layout)
   if not report then error(err, 0) end
-  return page.set(report, doc, options), report
+  local all = run_report.sources(report, options.store)
+  for key, value in pairs(options) do
+    if key ~= "store" then all[key] = value end
+  end
+  local text, files = page.set(report, doc, all)
+  return text, report, files
 end
 
 --- Write everything that is made from the store.
@@ -67,9 +91,11 @@ function run_report.write(dir, store, options)
   local language = options.language or run.config.report.language
   local paths = {}
   for _, layout in ipairs(options.layouts or run.config.report.layouts) do
-    local text, report = run_report.set(layout, doc, { language = language, width = 100 })
+    local text, report, files = run_report.set(layout, doc,
+      { language = language, width = 100, figures = true, store = store, run_name = run.id })
     local path = ("%s/reports/evaluation_report_%s.%s"):format(dir, language, report.extension or "md")
     must(file.write(path, text))
+    for name, content in pairs(files) do must(file.write(("%s/reports/%s"):format(dir, name), content)) end
     paths[#paths + 1] = path
   end
   return doc, paths

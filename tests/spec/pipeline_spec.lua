@@ -52,7 +52,7 @@ local function new_job(answer, fields)
   for key, value in pairs(fields or {}) do job[key] = value end
   job.sent = {}
   job.sender = sender.new { dialect = { name = "d", request = openai.request, read = openai.read }, variant = job.variant,
-    server = { base_url = "http://h/v1", is_alive = job.is_alive }, store = store, timeouts = {}, retries = 1, headers = {},
+    server = { base_url = "http://h/v1", process = {}, is_alive = job.is_alive }, store = store, timeouts = {}, retries = 1, headers = {},
     random = function() return 0 end, is_stopped = job.is_stopped, split_events = http.split_events, log = function() end,
     client = { send = function(_, request)
       local body = json.decode(request.body)

@@ -191,7 +191,7 @@ describe("sender", function()
 
   it("asks the supervisor when nobody answers", function()
     local asked = 0
-    local server = { base_url = "http://h/v1", is_alive = function() asked = asked + 1 return asked < 2 end }
+    local server = { base_url = "http://h/v1", process = {}, is_alive = function() asked = asked + 1 return asked < 2 end }
     local one, client = new({ failed "connect" }, { server = server })
     local _, err = one:ask(ask())
     assert.equal("server_dead", err.outcome)
@@ -199,6 +199,14 @@ describe("sender", function()
     one, client = new({ failed "connect" }, { server = { base_url = "http://h/v1", is_alive = function() return true end } })
     assert.equal("connect", select(2, one:ask(ask { sample = "d/test/1" })).outcome)
     assert.equal(5, #client.sent)
+  end)
+
+  it("gives a server that is not ours all its tries before it asks", function()
+    local asked = 0
+    local server = { base_url = "http://h/v1", is_alive = function() asked = asked + 1 return false end }
+    local one, client = new({ failed "connect" }, { server = server })
+    assert.equal("server_dead", select(2, one:ask(ask())).outcome)
+    assert.same({ 5, 1 }, { #client.sent, asked })
   end)
 
   it("leaves no row of what was cancelled, before and during the wait", function()
