@@ -206,15 +206,21 @@ end
 
 -- ---- tables and appendix ------------------------------------------------------------------------------------------
 
--- A page on which the Markdown layout writes: its title is left out, its headings go one level down, its drawings are
--- here already.
+-- A page on which the Markdown layout writes: what stands before its first section is left out, its headings go one
+-- level down, its drawings are here already.
 local function lower(page)
-  return setmetatable({
-    heading = function(_, level, ...)
-      if level > 1 then page:heading(level + 1, ...) end
-    end,
-    figure = function() end,
-  }, { __index = page })
+  local has_begun = false
+  local below = { figure = function() end }
+  for _, name in ipairs { "text", "note", "list", "table", "code" } do
+    below[name] = function(_, ...)
+      if has_begun then page[name](page, ...) end
+    end
+  end
+  function below.heading(_, level, ...)
+    has_begun = has_begun or level > 1
+    if level > 1 then page:heading(level + 1, ...) end
+  end
+  return setmetatable(below, { __index = page })
 end
 
 local function tables_part(page, summary)

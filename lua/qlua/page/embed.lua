@@ -109,6 +109,12 @@ local function split_prompt(prompt)
   return prompt:sub(1, at), prompt:sub(at + 1)
 end
 
+--- The end of a prompt, which is the question where examples come before it.
+function embed.question(prompt)
+  local _, question = split_prompt(prompt)
+  return question
+end
+
 local function split_texts(texts, head_number)
   if not texts.prompt then return end
   local head, question = split_prompt(texts.prompt)
