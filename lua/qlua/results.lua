@@ -27,6 +27,9 @@ results.VOLATILE = {
   "variants.*.datasets.*.questions_per_second", "variants.*.datasets.*.tokens_per_second",
   "variants.*.datasets.*.window_seconds", "variants.*.datasets.*.window_sessions",
   "variants.*.datasets.*.retries", -- how often a request had to be sent again is the server's momentary state
+  -- what follows from speed
+  "verdict.serving", "verdict.pareto", "verdict.status", "verdict.chosen", "verdict.reason", "verdict.headline", "verdict.sentences",
+  "verdict.variants.*.text", "verdict.gates",
 }
 
 local function copy(value)
