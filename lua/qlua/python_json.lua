@@ -4,6 +4,7 @@
 -- as a whole; what is made here gives its keys in order.
 
 local json = require "qlua.core.json"
+local utf = require "qlua.core.text"
 
 local python_json = {}
 
@@ -11,8 +12,11 @@ local SHORT = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", 
 
 local function escaped(char) return SHORT[char] or ("\\u%04x"):format(char:byte()) end
 
---- A text as a JSON string.
-function python_json.string(text) return '"' .. text:gsub('[%z\1-\31"\\]', escaped) .. '"' end
+--- A text as a JSON string; bytes that are no UTF-8 become U+FFFD, as a file of them could not be read again.
+function python_json.string(text)
+  if not utf.valid(text) then text = utf.repair(text) end
+  return '"' .. text:gsub('[%z\1-\31"\\]', escaped) .. '"'
+end
 
 --- A number as Python prints it: a float always shows that it is one.
 function python_json.number(value)

@@ -15,8 +15,9 @@ local function quote(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
 local function qlua(argv)
   local words = {}
   for i, word in ipairs(argv) do words[i] = quote(word) end
-  local _, _, code = os.execute(("env -u LC_ALL -u LC_MESSAGES -u QLUA_DEBUG -u QLUA_PATH -u QLUA_DATA LANG=C %s %s >%s/out 2>%s/err </dev/null")
-    :format(quote(exe), table.concat(words, " "), folder, folder))
+  local command = ("env -u LC_ALL -u LC_MESSAGES -u QLUA_DEBUG -u QLUA_PATH -u QLUA_DATA LANG=C %s %s >%s/out 2>%s/err </dev/null"):format(
+    quote(exe), table.concat(words, " "), folder, folder)
+  local _, _, code = os.execute(command)
   return { code = code, out = file.read(folder .. "/out"), err = file.read(folder .. "/err") }
 end
 
@@ -159,9 +160,9 @@ describe("qlua score", function()
 
   describe("of lm-eval samples", function()
     local function row(doc_id, filter, text, filtered, is_right, target)
-      return { doc_id = doc_id, doc = { question = ("%d + %d?"):format(doc_id + 1, doc_id + 1) }, target = target or tostring(2 * doc_id + 2),
-        resps = json.array { json.array { text } }, filtered_resps = json.array { filtered }, filter = filter,
-        metrics = json.array { "exact_match" }, exact_match = is_right }
+      return { doc_id = doc_id, doc = { question = ("%d + %d?"):format(doc_id + 1, doc_id + 1) },
+        target = target or tostring(2 * doc_id + 2), resps = json.array { json.array { text } },
+        filtered_resps = json.array { filtered }, filter = filter, metrics = json.array { "exact_match" }, exact_match = is_right }
     end
 
     it("compares with the file's own filters, row by row", function()
@@ -220,7 +221,8 @@ end)
 local SOLUTIONS, TORA = DATA .. "/gsm8k/example_model_solutions.jsonl", DATA .. "/outputs/gsm8k_tora/"
 local MODELS = {
   { SOLUTIONS, "6b_finetuning.solution" }, { SOLUTIONS, "6b_verification.solution" }, { SOLUTIONS, "175b_finetuning.solution" },
-  { SOLUTIONS, "175b_verification.solution" }, { TORA .. "tora-70b-v1.0.jsonl", "code.0" }, { TORA .. "tora-code-34b-v1.0.jsonl", "code.0" },
+  { SOLUTIONS, "175b_verification.solution" },
+  { TORA .. "tora-70b-v1.0.jsonl", "code.0" }, { TORA .. "tora-code-34b-v1.0.jsonl", "code.0" },
 }
 
 local function peer_rows(path, field)
@@ -272,11 +274,12 @@ describe("qlua score and the reference harness's filters", function()
     end)
   end
 
-  -- None of those models writes ####, so the strict filter is also asked about replies made to write it, in forms right and wrong.
+  -- None of those models writes ####: the strict filter is also asked about replies made to, rightly and wrongly.
   it("agree where replies do write ####", function()
     local why = prepare()
     if why then return pending(why) end
-    local rewritten, number, marks = {}, 0, { "\n#### ", "\n####", "\n#### $", "\n#### 1 then\n#### ", "\n#### -" }
+    local marks = { "\n#### ", "\n####", "\n#### $", "\n#### 1 then\n#### ", "\n#### -" }
+    local rewritten, number = {}, 0
     for line in assert(file.lines(SOLUTIONS)) do
       number = number + 1
       local reply = json.decode(line)["175b_verification"].solution:gsub("\nA: ", marks[number % #marks + 1])

@@ -91,7 +91,7 @@ return {
   name = "export",
   summary = { en = "write a run's answers for other tools", zh = "将一次运行的答案导出给其他工具" },
   usage = "qlua export RUN --format lm-eval|csv|jsonl [--out PATH] [options]",
-  details = { en = "lm-eval: the folders of the reference harness, one for each variant; csv, jsonl: one row for each answer. See docs/exchange.md.",
+  details = { en = "lm-eval: the reference harness's folders, one for each variant; csv, jsonl: a row per answer. See docs/exchange.md.",
     zh = "lm-eval：按参考评测框架的目录结构，每个变体一个目录；csv、jsonl：每条答案一行。见 docs/exchange.md。" },
   positional = { { name = "RUN", required = true, summary = { en = "folder of a run", zh = "运行目录" } } },
   options = {

@@ -91,8 +91,9 @@ local function print_scorers(result)
   local rows = { {} }
   for i, title in ipairs(TEXT.header) do rows[1][i] = say.pick(title) end
   for _, tally in ipairs(result.scorers) do
-    rows[#rows + 1] = { tally.scorer, percent(tally.accuracy), tally.low and ("%.2f - %.2f"):format(100 * tally.low, 100 * tally.high) or "-",
-      ("%d/%d"):format(tally.correct, tally.answered), tostring(tally.invalid), reasons(tally) }
+    local interval = tally.low and ("%.2f - %.2f"):format(100 * tally.low, 100 * tally.high) or "-"
+    rows[#rows + 1] = { tally.scorer, percent(tally.accuracy), interval, ("%d/%d"):format(tally.correct, tally.answered),
+      tostring(tally.invalid), reasons(tally) }
     local metrics = {}
     for name in pairs(tally.metrics) do metrics[#metrics + 1] = name end
     table.sort(metrics)

@@ -4,6 +4,7 @@
 
 local json = require "qlua.core.json"
 local outcomes = require "qlua.outcomes"
+local utf = require "qlua.core.text"
 
 local columns = {}
 
@@ -48,6 +49,7 @@ end
 local function cell(value)
   if value == nil or value == json.null then return "" end
   local text = type(value) == "string" and value or json.encode(value)
+  if not utf.valid(text) then text = utf.repair(text) end
   if text:find '[,"\r\n]' then text = '"' .. text:gsub('"', '""') .. '"' end
   return text
 end

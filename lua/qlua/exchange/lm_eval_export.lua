@@ -101,15 +101,14 @@ local function questions(store, variant, dataset)
     if not first then return nil end
     local texts = {}
     while held and held.sample == first.sample do
-      texts[#texts + 1] = held.text
+      texts[#texts + 1] = held.text or ""
       held = nextrow(a, b)
     end
     return first, texts
   end, nil, nil, closing
 end
 
-local function write_dataset(self)
-  self.by_name, self.tasks = {}, {}
+local function write_rows(self)
   local left_out = 0
   for position, scorer in ipairs(evaluate.for_mode(self.dataset.scorers, self.dataset.mode)) do
     local view = lm_eval_rows.view(scorer, self.dataset.mode, self.store:metrics_of(scorer.name))
@@ -120,10 +119,17 @@ local function write_dataset(self)
       if view.is_first and not is_put then left_out = left_out + 1 end
     end
   end
+  return left_out
+end
+
+local function write_dataset(self)
+  self.by_name, self.tasks = {}, {}
+  local ok, left_out = pcall(write_rows, self)
   for _, task in ipairs(self.tasks) do
-    task.out:close()
+    if ok then task.out:close() else task.out:abandon() end
     task.original = self.originals[task.alias or ""]
   end
+  if not ok then error(left_out, 0) end
   return left_out
 end
 

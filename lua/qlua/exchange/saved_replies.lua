@@ -43,10 +43,12 @@ end
 -- That harness writes numbers and truth values of resps as strings.
 local function number_of(value) return type(value) == "number" and value or type(value) == "string" and tonumber(value) or nil end
 
+local GREEDY = { [true] = true, [false] = false, True = true, False = false } -- anything else: not known
+
 local function choice_of(pair)
   local sum = type(pair) == "table" and number_of(pair[1])
   if not sum and type(pair) == "table" and pair[1] == "None" then sum = -math.huge end -- a label the server did not list
-  return sum and { sum = sum, greedy = pair[2] == true or pair[2] == "True" } or nil
+  return sum and { sum = sum, greedy = GREEDY[pair[2]] } or nil
 end
 
 local function as_choices(resps, arguments)

@@ -71,13 +71,17 @@ end
 
 -- ---- with the file's own verdicts ---------------------------------------------------------------------------------
 
+local function add_difference(check, item, what, theirs, ours)
+  table.insert(check.differences, { index = item.index, line = item.line, what = what, file = theirs, qlua = ours })
+end
+
 local function compare_item(view, item, verdict, check)
   local judged = item.scores[view.scorer]
   if verdict.filtered and view.fallback and not item.is_choice then
     check.values_compared = check.values_compared + 1
     local ours = judged.value or view.fallback
     if ours ~= verdict.filtered then
-      table.insert(check.differences, { index = item.index, line = item.line, what = "filtered_resps", file = verdict.filtered, qlua = ours })
+      add_difference(check, item, "filtered_resps", verdict.filtered, ours)
     end
   end
   local values = lm_eval_rows.metric_values(view, judged)
@@ -85,7 +89,7 @@ local function compare_item(view, item, verdict, check)
     if verdict.metrics[name] then
       check.metrics_compared = check.metrics_compared + 1
       if verdict.metrics[name] ~= values[i] then
-        table.insert(check.differences, { index = item.index, line = item.line, what = name, file = verdict.metrics[name], qlua = values[i] })
+        add_difference(check, item, name, verdict.metrics[name], values[i])
       end
     end
   end
