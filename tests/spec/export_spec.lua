@@ -87,6 +87,19 @@ describe("the hashes of lm-eval", function()
   end)
 end)
 
+describe("the arguments of lm-eval", function()
+  it("are the prompt and how it was asked; of a chat its messages", function()
+    local prompt = { text = "1 + 1?", stop = { "\n" }, max_tokens = 8, continuations = { " A", " B" } }
+    local arguments, text = lm_eval_rows.arguments(prompt, "generate", { temperature = 0, seed = 7, max_tokens = 512 })
+    assert.equal("1 + 1?", text)
+    assert.equal([[{"gen_args_0": {"arg_0": "1 + 1?", "arg_1": {"until": ["\n"], "do_sample": false, "temperature": 0.0, ]]
+      .. [["max_gen_toks": 8, "seed": 7}}}]], arguments)
+    arguments, text = lm_eval_rows.arguments(prompt, "letter", {}, true)
+    assert.equal('[{"role": "user", "content": "1 + 1?"}]', text)
+    assert.same({ { text }, " B" }, { json.decode(arguments).gen_args_1.arg_0, json.decode(arguments).gen_args_1.arg_1 })
+  end)
+end)
+
 describe("qlua export", function()
   setup(function()
     folder = os.tmpname()

@@ -79,7 +79,8 @@ local function put_row(self, view, row, texts)
   if not judged or outcomes.class(judged.outcome) == "error" then return false end
   local sample, prompt, response = recover(self, row)
   local task, doc_id = task_of(self, sample), self.doc_ids[row.position + 1]
-  local arguments, prompt_text = lm_eval_rows.arguments(prompt, self.dataset.mode, self.job.sampling)
+  local is_chat = self.job.endpoint == "chat" and self.dataset.mode ~= "loglikelihood"
+  local arguments, prompt_text = lm_eval_rows.arguments(prompt, self.dataset.mode, self.job.sampling, is_chat)
   local choice_pairs = lm_eval_rows.choice_pairs(response)
   local values = lm_eval_rows.metric_values(view, judged)
   local line, hashes = lm_eval_rows.row { doc_id = doc_id, doc = self.docs[row.position + 1],

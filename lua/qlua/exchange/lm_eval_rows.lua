@@ -83,12 +83,14 @@ end
 -- @tparam ?table prompt none for a dataset of several turns
 -- @tparam string mode
 -- @tparam table sampling
+-- @tparam ?boolean is_chat it was asked as a chat: then a text was one message of the user
 -- @treturn string JSON
 -- @treturn ?string the text
-function lm_eval_rows.arguments(prompt, mode, sampling)
+function lm_eval_rows.arguments(prompt, mode, sampling, is_chat)
   if not prompt then return "{}", nil end
-  local text = prompt.text or messages_text(prompt.messages)
-  local first = prompt.text and py.string(text) or py.array { py.string(text) }
+  local messages = prompt.messages or is_chat and { { role = "user", content = prompt.text } }
+  local text = messages and messages_text(messages) or prompt.text
+  local first = messages and py.array { py.string(text) } or py.string(text)
   local all = {}
   if mode == "generate" then
     all[1] = { "gen_args_0", py.object { { "arg_0", first }, { "arg_1", generation_arguments(prompt, sampling) } } }

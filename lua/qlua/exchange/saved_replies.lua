@@ -124,7 +124,7 @@ local function position_of(record, matched_by, order, options, path, number)
   if matched_by == "order" then return order end
   local value = record[matched_by]
   local position = integer_of(value)
-  if matched_by == "id" and options.by_id[value] then position = options.by_id[value] end
+  if type(value) == "string" and options.by_id[value] then position = options.by_id[value] end
   if not position then fail(path, number, "%s: want what the rows before have, a sample's, got %s", matched_by, shown(value)) end
   return position
 end
