@@ -110,6 +110,7 @@ local function open_session(self)
   local facts = manifest.make(made, { command = command, created_at = self.started_at })
   store:open_session(now, { wall_offset_ns = self.wall_offset_ns, command = command })
   self.wall_offsets = {}
+  facts.servers = (store:meta "manifest" or facts).servers -- what earlier sessions learnt of servers that are done
   self.manifest = facts
   store:meta("manifest", facts)
   store:meta("config", secrets.config(made.config))
