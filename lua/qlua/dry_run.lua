@@ -2,6 +2,7 @@
 --- Dry run: prints a plan: who is started with which words, what is asked, how it is judged. Starts and writes nothing.
 
 local say = require "qlua.cli.say"
+local secrets = require "qlua.secrets"
 
 local dry_run = {}
 
@@ -31,15 +32,15 @@ local function print_variant(one)
   say.line("  engine      ", one.dialect.name, simulated)
   say.line("  model       ", variant.model)
   if one.launch then
-    say.line("  command     ", command_line(one.launch.argv))
+    say.line("  command     ", command_line(secrets.words(one.launch.argv)))
     local env = one.launch.env or {}
     for name, value in pairs(variant.server.env or {}) do env[name] = value end
     for _, name in ipairs(sorted(env)) do
-      local value = env[name]
+      local value = secrets.is_name(name) and env[name] and secrets.HIDDEN or env[name]
       say.line("  environment ", name, value == false and " (removed)" or "=" .. quote(value))
     end
   else
-    say.line("  address     ", variant.server.base_url or variant.server.unix_socket)
+    say.line("  address     ", secrets.url(variant.server.base_url) or variant.server.unix_socket)
   end
   if variant.server.api_key_env then say.line("  API key     $", variant.server.api_key_env) end
   local sampling = {}

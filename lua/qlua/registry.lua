@@ -147,7 +147,7 @@ local function load_trusted(source, path)
   return value
 end
 
--- Every function of the script, also those in nested tables of data, is called through the guard.
+-- Every function that is a field of the script is called through the guard; converse is resumed under it.
 local function wrap_functions(fields, path)
   local wrapped = {}
   for key, value in pairs(fields) do

@@ -14,6 +14,7 @@ local pipeline = require "qlua.pipeline"
 local plan = require "qlua.plan"
 local run_report = require "qlua.run_report"
 local run_store = require "qlua.run_store"
+local secrets = require "qlua.secrets"
 local sender = require "qlua.sender"
 local supervisor = require "qlua.supervisor"
 local sys = require "qlua.core.sys"
@@ -75,7 +76,7 @@ local function variant_record(one)
   local variant = one.variant
   return { description = variant.description, model = variant.model, engine = variant.engine,
     quantization = variant.quantization, kv_cache_dtype = variant.kv_cache_dtype, generation = variant.generation,
-    argv = one.launch and json.array(one.launch.argv) or nil, simulated = one.dialect.simulated or nil }
+    argv = one.launch and json.array(secrets.words(one.launch.argv)) or nil, simulated = one.dialect.simulated or nil }
 end
 
 -- Which category each group belongs to, as the samples' meta says it.
@@ -102,19 +103,21 @@ local function dataset_record(one)
 end
 
 local function open_session(self)
-  local made, store = self.made, self.store
+  local made, store, command = self.made, self.store, secrets.words(self.options.command)
   self.wall_offset_ns = clock.wall_ns() - clock.now_ns()
   local now = clock.iso()
   self.started_at = store:meta "started_at" or store:meta("started_at", now)
-  local facts = manifest.make(made, { command = self.options.command, created_at = self.started_at })
-  store:open_session(now, { wall_offset_ns = self.wall_offset_ns, command = self.options.command })
+  local facts = manifest.make(made, { command = command, created_at = self.started_at })
+  store:open_session(now, { wall_offset_ns = self.wall_offset_ns, command = command })
   self.wall_offsets = {}
+  local earlier = store:meta "manifest"
+  facts.servers = earlier and earlier.servers or facts.servers -- of variants that earlier sessions have finished
   self.manifest = facts
   store:meta("manifest", facts)
-  store:meta("config", made.config)
+  store:meta("config", secrets.config(made.config))
   store:meta("simulated", made.simulated)
   if made.data_dir then store:meta("data_dir", made.data_dir) end
-  if not store:meta "options" then store:meta("options", { command = json.array(self.options.command) }) end
+  if not store:meta "options" then store:meta("options", { command = json.array(command), folder = sys.cwd() }) end
   for position, one in ipairs(made.variants) do
     store:put_variant(one.name, position, one.variant.identity, variant_record(one))
   end
@@ -142,6 +145,10 @@ local function timeouts_of(benchmark)
     idle_ms = benchmark.idle_timeout_s * 1000 // 1 | 0, total_ms = benchmark.total_timeout_s * 1000 // 1 | 0 }
 end
 
+local function endpoint_of(one, dataset)
+  return dataset.endpoint or one.variant.server.endpoint or "completions"
+end
+
 -- The second pass says so: a simulated server has to know, a real one does not look.
 local function headers_of(one, server)
   if not one.pass then return server.headers end
@@ -167,7 +174,7 @@ local function new_job(self, one, dataset, server, client)
   local config = self.made.config
   return {
     task = dataset.task, script = dataset.script, dataset = dataset, variant = one.variant, mode = dataset.mode,
-    endpoint = dataset.endpoint or one.variant.server.endpoint or "completions", model = server.model, args = dataset.args,
+    endpoint = endpoint_of(one, dataset), model = server.model, args = dataset.args,
     sampling = one.variant.generation, stream = config.benchmark.collect_latency, scorers = dataset.scorers,
     sender = new_sender(self, one, server, client), store = self.store, repeat_index = 0,
     concurrency = config.benchmark.concurrency, extra_body = one.variant.server.extra_body,
@@ -187,7 +194,7 @@ local function warm_up(self, one, server, client)
   for i = 1, count do
     local prompt = dataset.task:prompt((i - 1) % dataset.task:size())
     if prompt then
-      local ask = { mode = "generate", prompt = prompt, endpoint = prompt.messages and "chat" or "completions",
+      local ask = { mode = "generate", prompt = prompt, endpoint = prompt.messages and "chat" or endpoint_of(one, dataset),
         model = server.model, sampling = sampling, extra_body = one.variant.server.extra_body }
       local request = one.dialect.request(ask)
       transmitter:transmit(request, json.encode(request.body))
@@ -232,8 +239,8 @@ local function is_complete(self, one)
 end
 
 local function record_server(self, one, server)
-  self.manifest.servers[one.name] = { argv = server.argv and json.array(server.argv), base_url = server.base_url, facts = server.facts,
-    unix_socket = server.unix_socket }
+  self.manifest.servers[one.name] = { argv = server.argv and json.array(secrets.words(server.argv)),
+    base_url = secrets.url(server.base_url), facts = server.facts, unix_socket = server.unix_socket }
   self.store:meta("manifest", self.manifest)
 end
 
@@ -242,7 +249,7 @@ local function start_server(self, one, client)
     zh = ("%s：正在启动 %s"):format(one.name, one.dialect.name) }
   return supervisor.start(one.dialect, one.variant, {
     client = client, log_path = ("%s/logs/%s.log"):format(self.dir, one.name), nonce = self.nonce, plan = self.made.for_dialect,
-    config = self.made.config, endpoint = one.variant.server.endpoint,
+    config = self.made.config, endpoint = endpoint_of(one, self.made.datasets[1]),
     write_file = function(name, text)
       local path = ("%s/logs/%s"):format(self.dir, name)
       local ok, err = file.write(path, text)

@@ -66,6 +66,9 @@ return q.server {
     return { argv = argv, env = {} }
   end,
 
-  request = function(ask) return q.openai.request(ask, q.openai.extended_sampling) end,
+  request = function(ask)
+    ask.echo_logprobs = 0 -- the scored tokens alone: half the reply
+    return q.openai.request(ask, q.openai.extended_sampling)
+  end,
   read = q.openai.read,
 }

@@ -171,6 +171,38 @@ describe("qlua run of a suite", function()
     assert.same({}, ledger.compare(first.dir).mismatches)
   end)
 
+  it("is resumed by its folder from anywhere; a name that is relative is explained", function()
+    local out, elsewhere = support.folder(), support.folder()
+    support.config(out, { sim = "faults: { exit: { after_n: 3 } }" })
+    local first = support.qlua({ "run", "gsm8k", "--config", "config.yaml", "--limit", "6", "--concurrency", "1" }, { cwd = out })
+    assert.equal(4, first.code, first.all)
+    assert.is_truthy(first.err:find("go on with: qlua run --resume results/", 1, true), first.err)
+    local dir = support.run_dir(out .. "/results")
+    local lost = support.qlua({ "run", "--resume", dir }, { cwd = elsewhere })
+    assert.equal(3, lost.code, lost.all)
+    assert.is_truthy(lost.err:find("the run was started in " .. out .. ": ", 1, true), lost.err)
+    local found = support.qlua({ "run", "--resume", dir, "--config", out .. "/config.yaml", "gsm8k", "--limit", "6", "--concurrency",
+      "1" }, { cwd = elsewhere })
+    assert.equal(0, found.code, found.all)
+    assert.same({}, ledger.compare(dir).mismatches)
+  end)
+
+  it("that ended with errors asks those questions again", function()
+    local out = support.folder()
+    local sim = support.sim { "--dataset", "gsm8k", "--data", support.sample_data, "--limit", "30", "--fault", "400:0.3" }
+    local first = support.run(out, { "gsm8k", "--url", sim.url, "--model", "qlua-sim", "--data", support.sample_data, "--limit", "30" })
+    assert.equal(1, first.code, first.all)
+    local failed = support.rows(first.dir, "SELECT sample FROM answer WHERE outcome = 'http_4xx'")
+    local answered = support.rows(first.dir, "SELECT * FROM answer WHERE outcome <> 'http_4xx' ORDER BY sample")
+    assert.is_true(#failed > 0 and #answered > 0)
+    local again = support.qlua { "run", "--resume", first.dir }
+    sim.stop()
+    assert.equal(0, again.code, again.all) -- the sim harms a question once
+    assert.equal(0, support.results(first.dir).summary.num_errors)
+    assert.same(answered, support.rows(first.dir, "SELECT * FROM answer WHERE session = 1 ORDER BY sample"))
+    assert.equal(#failed, support.rows(first.dir, "SELECT count(*) AS n FROM answer WHERE session = 2")[1].n)
+  end)
+
   it("that still goes on is not resumed by a second one", function()
     local out = support.folder()
     local process = support.start { "run", "gsm8k", "--config", support.config(out, { sim = "latency: { ttft_ms: 200 }" }), "--limit",
