@@ -200,6 +200,9 @@ schema.report = {
     summary = { en = "language of the report", zh = "报告语言" } },
   { key = "layouts", type = "list", of = { type = "string" }, default = { "markdown" },
     summary = { en = "layouts to write: scripts of lua/reports, or paths", zh = "要生成的版式：lua/reports 中的脚本名或路径" } },
+  { key = "html_budget_mb", type = "number", default = 32, above = 0,
+    summary = { en = "size up to which an HTML page takes in the texts of samples, in MB; flips and failures come first",
+      zh = "HTML 页面收录样本文本的大小上限（MB），优先收录翻转与失败的样本" } },
   { key = "baseline", type = "string", null = true,
     summary = { en = "variant that others are compared with; unset: the first", zh = "作为比较基线的变体；不设则为第一个" } },
 }

@@ -110,6 +110,8 @@ local function open_session(self)
   local facts = manifest.make(made, { command = command, created_at = self.started_at })
   store:open_session(now, { wall_offset_ns = self.wall_offset_ns, command = command })
   self.wall_offsets = {}
+  local earlier = store:meta "manifest"
+  facts.servers = earlier and earlier.servers or facts.servers -- of variants that earlier sessions have finished
   self.manifest = facts
   store:meta("manifest", facts)
   store:meta("config", secrets.config(made.config))

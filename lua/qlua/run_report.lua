@@ -75,16 +75,23 @@ function run_report.set(layout, doc, options)
   return text, report, files
 end
 
+--- The Summary of a run as its store has it now.
+-- @treturn table summary
+-- @treturn table the run that it was made from
+function run_report.summarize(dir, store)
+  local run = run_report.describe(dir, store)
+  add_prompt_digests(store, run)
+  run.health = health.count(store:texts())
+  return summary.build(store:answers(), run), run
+end
+
 --- Write everything that is made from the store.
 -- @tparam string dir
 -- @tparam table store
 -- @tparam table options language, layouts
 -- @treturn table summary, with `paths` of the reports as second value
 function run_report.write(dir, store, options)
-  local run = run_report.describe(dir, store)
-  add_prompt_digests(store, run)
-  run.health = health.count(store:texts())
-  local doc = summary.build(store:answers(), run)
+  local doc, run = run_report.summarize(dir, store)
   must(results.write(dir .. "/evaluation_results.json", doc))
   must(file.write(dir .. "/manifest.json", results.encode(run.manifest)))
   must(file.make_dir(dir .. "/reports"))

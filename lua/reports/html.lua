@@ -2,13 +2,15 @@
 --- The report as one HTML file: the verdict first, then drawings, the sample explorer, and all tables.
 --
 -- It needs no network and no other file. The tables and methods are those of the Markdown layout, set by that layout
--- itself, so that the two reports cannot say different things. Styles, scripts, drawings and texts are in `html/`.
-local accuracy = require "html.accuracy"
-local markdown = require "markdown"
+-- itself, so that the two reports cannot say different things. Styles, scripts and texts are in `html/`, drawings in
+-- `drawings/`.
 local explorer_words = require "html.explorer_words"
+local figures = require "drawings.figures"
+local markdown = require "markdown"
 local q = require "qlua"
 local say = require "html.say"
-local speed = require "html.speed"
+
+local titles = figures.say
 
 local STATUS_STYLE = { ship = "good", baseline = "warn", inconclusive = "none", none = "bad" }
 local CLASS_STYLE = { better = "good", non_inferior = "good", lower_within_margin = "warn", inferior = "bad", inconclusive = "none",
@@ -17,10 +19,6 @@ local CLASS_STYLE = { better = "good", non_inferior = "good", lower_within_margi
 local function right(title) return { title = title, align = "right" } end
 local function left(title) return { title = title } end
 local function cell_of(summary, variant, dataset) return summary.variants[variant].datasets[dataset] end
-
-local function figure(page, name, caption, draw, values)
-  page:figure(name, caption, function(languages, is_alone) return draw(languages, is_alone) end, values)
-end
 
 -- ---- the first screen ---------------------------------------------------------------------------------------------
 
@@ -120,81 +118,42 @@ local function measured_card(page, summary)
         rows[i][j + 1] = cell and page:interval(cell.accuracy, cell.accuracy_interval) or nil
       end
     end
-    page:table { caption = say.accuracy.heading, columns = columns, rows = rows }
+    page:table { caption = titles.accuracy.heading, columns = columns, rows = rows }
   end)
 end
 
 -- ---- the drawings -------------------------------------------------------------------------------------------------
 
-local function accuracy_part(page, summary)
-  local has_margin = summary.verdict ~= nil
-  page:heading(2, say.accuracy.heading)
-  figure(page, "accuracy", has_margin and say.accuracy.caption or say.accuracy.caption_plain,
-    function(...) return accuracy.accuracies(page, summary, ...) end)
-  figure(page, "differences", has_margin and say.accuracy.forest or say.accuracy.forest_plain,
-    function(...) return accuracy.forest(page, summary, ...) end)
-end
-
-local function changes_part(page, summary)
-  if #summary.variant_order < 2 then return end
-  page:heading(2, say.flips.heading)
-  figure(page, "flips", say.flips.caption, function(...) return accuracy.flips(page, summary, ...) end)
-end
-
-local function times(page, summary)
-  local samples = page.samples
-  if not samples then
-    return figure(page, "latency", say.speed.spread, function(...) return speed.spreads(page, summary, "latency_seconds", ...) end)
+local function drawings(page, summary)
+  local compares = #summary.variant_order > 1
+  page:heading(2, titles.accuracy.heading)
+  figures.accuracy(page, summary)
+  figures.differences(page, summary)
+  if compares then
+    page:heading(2, titles.flips.heading)
+    figures.flips(page, summary)
   end
-  local function of(field) return function(variant, dataset) return samples:distribution(field, variant, dataset) end end
-  figure(page, "latency", say.speed.latency, function(...) return speed.distributions(page, summary, of "latency", ...) end)
-  figure(page, "first_token", say.speed.ttft, function(...) return speed.distributions(page, summary, of "ttft", ...) end)
-  figure(page, "between_tokens", say.speed.gaps, function(...)
-    return speed.distributions(page, summary, function(variant, dataset) return samples:gaps(variant, dataset) end, ...)
-  end, { n = samples.MAX_STREAMS })
-end
-
-local function speed_part(page, summary)
-  page:heading(2, say.speed.heading)
-  figure(page, "throughput", say.speed.throughput, function(...) return speed.throughput(page, summary, ...) end)
-  times(page, summary)
-  if summary.verdict and summary.verdict.serving then
-    figure(page, "serving", say.speed.serving, function(...) return speed.serving(page, summary, ...) end)
-  else
-    page:text(say.speed.memory)
+  page:heading(2, titles.speed.heading)
+  figures.throughput(page, summary)
+  figures.times(page, summary)
+  figures.serving(page, summary)
+  if compares then
+    page:heading(2, titles.choice.heading)
+    figures.choice(page, summary)
   end
-end
-
-local function choice_part(page, summary)
-  if #summary.variant_order < 2 then return end
-  page:heading(2, say.choice.heading)
-  figure(page, "choice", summary.verdict and say.choice.caption or say.choice.caption_plain,
-    function(...) return speed.pareto(page, summary, ...) end)
-end
-
-local function group_parts(page, summary)
-  local judged = summary.verdict and summary.verdict.funnel or {}
   for _, dataset in ipairs(summary.dataset_order) do
-    local base = summary.baseline and cell_of(summary, summary.baseline, dataset)
-    if base and base.groups and #summary.variant_order > 1 then
-      page:heading(2, say.groups.heading, { dataset = dataset })
-      figure(page, "groups_" .. dataset:gsub("[^%w_]", "_"), judged[dataset] and say.groups.caption or say.groups.caption_plain,
-        function(...) return accuracy.funnel(page, summary, dataset, ...) end, { dataset = dataset })
+    if figures.has_groups(summary, dataset) then
+      page:heading(2, titles.groups.heading, { dataset = dataset })
+      figures.groups(page, summary, dataset)
     end
   end
-end
-
-local function outcome_part(page, summary)
-  page:heading(2, say.outcomes.heading)
-  figure(page, "outcomes", say.outcomes.caption, function(...) return accuracy.outcomes(page, summary, ...) end)
-end
-
-local function course_part(page, summary)
-  if not page.samples then return end
-  local timeline = page.samples:timeline()
-  if #timeline.phases == 0 then return end
-  page:heading(2, say.course.heading)
-  figure(page, "course", say.course.caption, function(...) return speed.course(page, summary, timeline, ...) end)
+  page:heading(2, titles.outcomes.heading)
+  figures.outcomes(page, summary)
+  local timeline = page.samples and page.samples:timeline()
+  if timeline and #timeline.phases > 0 then
+    page:heading(2, titles.course.heading)
+    figures.course(page, summary, timeline)
+  end
 end
 
 local function explorer_part(page)
@@ -206,15 +165,21 @@ end
 
 -- ---- tables and appendix ------------------------------------------------------------------------------------------
 
--- A page on which the Markdown layout writes: its title is left out, its headings go one level down, its drawings are
--- here already.
+-- A page on which the Markdown layout writes: what stands before its first section is left out, its headings go one
+-- level down, its drawings are here already.
 local function lower(page)
-  return setmetatable({
-    heading = function(_, level, ...)
-      if level > 1 then page:heading(level + 1, ...) end
-    end,
-    figure = function() end,
-  }, { __index = page })
+  local has_begun = false
+  local below = { figure = function() end }
+  for _, name in ipairs { "text", "note", "list", "table", "code" } do
+    below[name] = function(_, ...)
+      if has_begun then page[name](page, ...) end
+    end
+  end
+  function below.heading(_, level, ...)
+    has_begun = has_begun or level > 1
+    if level > 1 then page:heading(level + 1, ...) end
+  end
+  return setmetatable(below, { __index = page })
 end
 
 local function tables_part(page, summary)
@@ -241,22 +206,16 @@ return q.report {
   format = "html",
   extension = "html",
   wants = { "samples" },
-  say = { page = say, explorer = explorer_words, accuracy = accuracy.say, speed = speed.say },
+  say = { page = say, explorer = explorer_words, figures = figures.say },
 
   layout = function(page, summary)
-    for _, name in ipairs { "colors", "plot", "page" } do page:style(page:asset("html/" .. name .. ".css")) end
+    for _, name in ipairs { "drawings/colors", "drawings/plot", "html/page" } do page:style(page:asset(name .. ".css")) end
     for _, name in ipairs { "page", "diff", "explorer" } do page:script(page:asset("html/" .. name .. ".js")) end
     page:words(explorer_words)
     head(page, summary)
     if summary.verdict then judged_card(page, summary) else measured_card(page, summary) end
     page:contents()
-    accuracy_part(page, summary)
-    changes_part(page, summary)
-    speed_part(page, summary)
-    choice_part(page, summary)
-    group_parts(page, summary)
-    outcome_part(page, summary)
-    course_part(page, summary)
+    drawings(page, summary)
     explorer_part(page)
     tables_part(page, summary)
     appendix(page, summary)

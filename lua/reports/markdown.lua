@@ -2,9 +2,10 @@
 --- Markdown: the report of a run, in English, in Chinese or in both, from one source: verdict first, then one table for
 -- each question that a reader asks, then methods and how to reproduce it.
 --
--- To change it, copy this file and the folder `markdown` beside it into a folder of your own and pass `--layout
+-- To change it, copy this file and the folders `markdown` and `drawings` beside it into a folder of your own and pass `--layout
 -- markdown.lua`. It never asks which language it is in: a text is a pair `{ en = …, zh = … }`, and the page picks or sets
 -- both. `docs/reports.md` walks through an example and lists what `page` and `summary` offer.
+local figures = require "drawings.figures"
 local q = require "qlua"
 local say = require "markdown.say"
 local verdict = require "markdown.verdict"
@@ -369,9 +370,12 @@ end
 local function grounds(page, summary)
   if not summary.verdict then return end
   verdict.accuracy(page, summary)
+  figures.differences(page, summary)
   prompt_checks(page, summary)
   verdict.behaviour(page, summary)
+  figures.flips(page, summary)
   verdict.serving(page, summary)
+  figures.choice(page, summary)
   verdict.sensitivity(page, summary)
   verdict.funnel(page, summary)
   verdict.health(page, summary)
@@ -391,6 +395,7 @@ return q.report {
     variants(page, summary)
     if summary.verdict then verdict.differences(page, summary) end
     accuracy(page, summary)
+    figures.accuracy(page, summary)
     grounds(page, summary)
     outcomes(page, summary)
     lengths(page, summary)

@@ -193,7 +193,9 @@ describe("qlua report", function()
     assert(results.write(at "evaluation_results.json", build()))
     for _, source in ipairs { at "evaluation_results.json", scratch, scratch .. "/" } do
       assert.equal(0, command.run({ language = "zh", out = at "page.md" }, { source }))
-      assert.equal(page.set(layout "markdown", build(), { language = "zh" }), assert(file.read(at "page.md")))
+      local text, files = page.set(layout "markdown", build(), { language = "zh", figures = true })
+      assert.equal(text, assert(file.read(at "page.md")))
+      for name, content in pairs(files) do assert.equal(content, assert(file.read(at(name)))) end
     end
   end)
 

@@ -91,8 +91,8 @@ function embed.rows(source, baseline)
     rows[#rows + 1] = row_text(row, count, base, dataset_number, group_number)
     wanted[#rows] = { dataset = row.dataset, sample = row.sample, repeat_index = row.repeat_index, is_telling = is_telling(row, count) }
   end
-  local head = json.encode { variants = json.array(source.variants), baseline = base - 1, control = (source.control or 0) - 1, datasets = json.array(dataset_names),
-    groups = json.array(group_names), outcomes = outcome_list() }
+  local head = json.encode { variants = json.array(source.variants), baseline = base - 1,
+    control = (source.control or 0) - 1, datasets = json.array(dataset_names), groups = json.array(group_names), outcomes = outcome_list() }
   return head:sub(1, -2) .. ',"rows":[' .. table.concat(rows, ",\n") .. "]}", wanted
 end
 
@@ -107,6 +107,12 @@ local function split_prompt(prompt)
   end
   if not at or at >= #prompt then return nil, prompt end
   return prompt:sub(1, at), prompt:sub(at + 1)
+end
+
+--- The end of a prompt, which is the question where examples come before it.
+function embed.question(prompt)
+  local _, question = split_prompt(prompt)
+  return question
 end
 
 local function split_texts(texts, head_number)

@@ -136,7 +136,8 @@ function html:script(js) self.scripts[#self.scripts + 1] = js end
 
 local BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
-local function base64(bytes)
+--- Bytes as Base64 (RFC 4648), as the policy wants its hashes.
+function html.base64(bytes)
   local parts = {}
   for i = 1, #bytes, 3 do
     local a, b, c = bytes:byte(i, i + 2)
@@ -152,7 +153,7 @@ end
 local function hashes(list)
   if #list == 0 then return "'none'" end
   local parts = {}
-  for i, source in ipairs(list) do parts[i] = ("'sha256-%s'"):format(base64(hash.sha256_raw(source))) end
+  for i, source in ipairs(list) do parts[i] = ("'sha256-%s'"):format(html.base64(hash.sha256_raw(source))) end
   return table.concat(parts, " ")
 end
 

@@ -282,6 +282,9 @@
       for (const [from, to] of qluaText.added(base.text, answer.text)) marks.push([from, to, "new"]);
     }
     if (answer.from !== undefined) marks.push([answer.from, answer.to, "found"]);
+    for (const one of answer.scores || []) {
+      if (one.from !== undefined && (one.from !== answer.from || one.to !== answer.to)) marks.push([one.from, one.to, "also"]);
+    }
     part.append(textBox(answer.text, marks));
     if (answer.length) part.append(element("p", "meta", say("cut", { n: answer.length })));
   };

@@ -37,7 +37,7 @@ return {
   scorer = { en = "Scorer", zh = "评分器" }, tokens = { en = "{n} tokens", zh = "{n} 个词元" },
   language = { en = "Language", zh = "语言" }, scheme = { en = "Colours", zh = "配色" },
   auto = { en = "auto", zh = "自动" }, light = { en = "light", zh = "浅色" }, dark = { en = "dark", zh = "深色" },
-  legend = { en = "Yellow: where the headline scorer found the answer. Green: not in the baseline's reply.",
-    zh = "黄色：主评分器提取答案之处。绿色：基线回复中没有的内容。" },
+  legend = { en = "Yellow: where the headline scorer found the answer; dotted: where another one did. Green: not in the baseline's reply.",
+    zh = "黄色：主评分器提取答案之处；点线：其他评分器提取之处。绿色：基线回复中没有的内容。" },
   unseen = { en = "unseen character", zh = "不可见字符" },
 }

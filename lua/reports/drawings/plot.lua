@@ -107,9 +107,9 @@ function plot.series(i) return "s" .. (i - 1) % 6 + 1 end
 -- @tparam boolean is_alone whether it is a file of its own and brings its style
 function plot:svg(say, is_alone)
   local style = is_alone
-    and ("<style>%s\n%s</style>"):format(self.page:asset "html/colors.css", self.page:asset "html/plot.css") or ""
-  return ('<svg xmlns="http://www.w3.org/2000/svg" class="plot" viewBox="0 0 %d %s" role="img" aria-label="%s"%s>%s%s\n%s\n</svg>\n'):format(
-    plot.WIDTH, number(self.height), self.page:literal(joined(self, say)),
+    and ("<style>%s\n%s</style>"):format(self.page:asset "drawings/colors.css", self.page:asset "drawings/plot.css") or ""
+  local frame = '<svg xmlns="http://www.w3.org/2000/svg" class="plot" viewBox="0 0 %d %s" role="img" aria-label="%s"%s>%s%s\n%s\n</svg>\n'
+  return frame:format(plot.WIDTH, number(self.height), self.page:literal(joined(self, say)),
     is_alone and (' width="%d" height="%s"'):format(plot.WIDTH, number(self.height)) or "", style,
     is_alone and '<rect class="paper" width="100%" height="100%"></rect>' or "", table.concat(self.parts, "\n"))
 end

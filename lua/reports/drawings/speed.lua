@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Drawings of what the variants cost: times, throughput, serving figures against the baseline, the choice between
 -- them, and the course of the run. Each takes the page, the Summary and the languages, and gives SVG or nil.
-local plot = require "html.plot"
+local plot = require "drawings.plot"
 
 local WIDTH = plot.WIDTH
 local LEFT, RIGHT = 150, 120

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Drawings of what the variants got right: accuracies, paired differences, flips, groups, outcomes.
 -- Each takes the page, the Summary and the languages, and gives SVG, or nil where there is nothing to draw.
-local plot = require "html.plot"
+local plot = require "drawings.plot"
 
 local WIDTH = plot.WIDTH
 
