@@ -8,6 +8,7 @@
 -- until there is a decision rule to fill it.
 local cell = require "qlua.summary.cell"
 local compare = require "qlua.summary.compare"
+local hardware = require "qlua.summary.hardware"
 local json = require "qlua.core.json"
 local measure = require "qlua.summary.measure"
 local outcomes = require "qlua.outcomes"
@@ -258,7 +259,7 @@ end
 -- latency_ns, ttft_ns, gaps, start_ns, end_ns, session, tries, turns, text_sha256, prompt_sha256 }`; in any order, none
 -- held on to
 -- @tparam table run `{ id, simulated, started_at, finished_at, model, variants, datasets, config, manifest,
--- baseline }`; a dataset's `expected` says how many answers (questions times repeats) a complete run has, its
+-- baseline, telemetry }`; a dataset's `expected` says how many answers (questions times repeats) a complete run has, its
 -- `group_categories` to which category a group belongs
 -- @treturn table the Summary
 -- @raise for a row of an unknown variant, dataset or outcome, and for one that comes twice
@@ -290,6 +291,7 @@ function summary.build(rows, run)
     end
     doc.variants[variant.name] = result
   end
+  hardware.add(doc, run.telemetry)
   doc.summary = totals(doc)
   doc.summary.best = best(doc)
   return doc
