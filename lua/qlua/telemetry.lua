@@ -79,7 +79,8 @@ local function open_source(library)
 end
 
 --- Open the devices of this machine.
--- @tparam table options `is_wanted`, `store`, `is_stopped()`, `nonce` (what processes of ours have in their environment), `library` (default: $QLUA_NVML, then the system's; `off`: none)
+-- @tparam table options `is_wanted`, `store`, `is_stopped()`, `nonce` (what processes of ours have in their environment),
+-- `library` (default: $QLUA_NVML, then the system's; `off`: none)
 -- @treturn table session, also where there is no device
 function telemetry.open(options)
   local self = setmetatable({ store = options.store, nonce = options.nonce,

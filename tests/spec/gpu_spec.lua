@@ -42,7 +42,8 @@ local function session_with(library, options)
   local rows = {}
   local made = { is_wanted = true, library = library, idle_ms = 1, nonce = "no-such-nonce", free_timeout_s = 0.05,
     store = { put_telemetry = function(_, moment, where, device, record)
-      rows[#rows + 1] = { moment = moment, variant = where.variant, dataset = where.dataset, phase = where.phase, device = device, record = record }
+      rows[#rows + 1] = { moment = moment, variant = where.variant, dataset = where.dataset, phase = where.phase,
+        device = device, record = record }
     end } }
   for key, value in pairs(options or {}) do made[key] = value end
   return telemetry.open(made), rows
@@ -186,15 +187,16 @@ describe("telemetry", function()
   end
 
   it("reads CUDA_VISIBLE_DEVICES as CUDA does", function()
-    for value, want in pairs { ["0"] = "0", ["2,0"] = "2 0", [" 1 , 2 "] = "1 2", ["GPU-b"] = "1", ["GPU-ccc,0"] = "2 0", [""] = "", ["-1"] = "",
-      ["0,7,1"] = "0", ["1,1"] = "1", ["NoDevFiles"] = "" } do
+    for value, want in pairs { ["0"] = "0", ["2,0"] = "2 0", [" 1 , 2 "] = "1 2", ["GPU-b"] = "1", ["GPU-ccc,0"] = "2 0", [""] = "",
+      ["-1"] = "", ["0,7,1"] = "0", ["1,1"] = "1", ["NoDevFiles"] = "" } do
       assert.equal(want, visible(value), value)
     end
     assert.equal("0 1 2", visible(nil))
   end)
 
   it("does nothing where there is nothing to watch, and says why", function()
-    for reason, options in pairs { ["benchmark.collect_memory is off"] = { is_wanted = false }, ["QLUA_NVML is off"] = { library = "off" } } do
+    local cases = { ["benchmark.collect_memory is off"] = { is_wanted = false }, ["QLUA_NVML is off"] = { library = "off" } }
+    for reason, options in pairs(cases) do
       local session, rows = session_with(nil, options)
       assert.equal(reason, session:facts().reason)
       assert.is_nil(session:before_launch(launched "a"))
@@ -222,7 +224,8 @@ describe("telemetry", function()
     assert.same({ "idle GPU-abc nil", "idle GPU-def nil", "baseline GPU-abc nil", "baseline GPU-def nil", "loaded GPU-abc false",
       "loaded GPU-def true", "phase GPU-def nil" }, seen)
     local phase = rows[7]
-    assert.same({ 5, "a", "d", 30.0, 71 * GIB }, { phase.phase, phase.variant, phase.dataset, phase.record.energy_j, phase.record.memory_used_max_bytes })
+    assert.same({ 5, "a", "d", 30.0, 71 * GIB },
+      { phase.phase, phase.variant, phase.dataset, phase.record.energy_j, phase.record.memory_used_max_bytes })
     assert.is_true(#phase.record.series >= 2)
   end)
 
@@ -237,8 +240,8 @@ describe("telemetry", function()
   with_driver("does not measure what is not here", function()
     local session, rows = session_with((driver "count 1\nmemory_used 9999999999\n"))
     local outside = { name = "x", dialect = {}, variant = { server = {} } }
-    for _, case in ipairs { { outside, { base_url = "https://api.example.com/v1" } }, { { name = "s", dialect = { simulated = true, start = true },
-      variant = { server = {} } }, own_server } } do
+    local simulated = { name = "s", dialect = { simulated = true, start = true }, variant = { server = {} } }
+    for _, case in ipairs { { outside, { base_url = "https://api.example.com/v1" } }, { simulated, own_server } } do
       session:before_launch(case[1])
       session:after_launch(case[1], case[2])
       assert.is_nil(session:begin_phase())
@@ -327,20 +330,22 @@ describe("summary.hardware", function()
     return made
   end
   local function figures(fields)
-    local made = { index = 0, seconds = 20, samples = 200, energy_j = 6000, energy_source = "counter", power_w_mean = 300, power_w_max = 500,
-      memory_used_max_bytes = 60 * GIB, temperature_c_max = 60, sm_clock_mhz_mean = 1500, throttle = { sw_power_cap = 0.5 } }
+    local made = { index = 0, seconds = 20, samples = 200, energy_j = 6000, energy_source = "counter", power_w_mean = 300,
+      power_w_max = 500, memory_used_max_bytes = 60 * GIB, temperature_c_max = 60, sm_clock_mhz_mean = 1500, throttle = { sw_power_cap = 0.5 } }
     for key, value in pairs(fields or {}) do made[key] = value end
     return made
   end
   local function measured(rows, phases)
-    return { facts = { source = "nvml", devices = { { index = 0, uuid = "A", name = "H", memory_total_bytes = 80 * GIB } } }, phases = phases, rows = rows }
+    local device = { index = 0, uuid = "A", name = "H", memory_total_bytes = 80 * GIB }
+    return { facts = { source = "nvml", devices = { device } }, phases = phases, rows = rows }
   end
   local before = { row("idle", "A", { power_w_mean = 100 }), row("baseline", "A", { index = 0, memory_used_max_bytes = GIB }),
     row("loaded", "A", { index = 0, memory_used_max_bytes = 51 * GIB, used = true }) }
   local function build(rows, phases, correct)
     local all = table.move(before, 1, #before, 1, {})
     table.move(rows, 1, #rows, #all + 1, all)
-    local doc = { variant_order = { "a", "b" }, variants = { a = { datasets = { d = { num_correct = correct or 30 } } }, b = { datasets = {} } } }
+    local doc = { variant_order = { "a", "b" },
+      variants = { a = { datasets = { d = { num_correct = correct or 30 } } }, b = { datasets = {} } } }
     hardware.add(doc, measured(all, phases))
     return doc.variants.a, doc
   end
