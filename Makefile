@@ -9,11 +9,11 @@ lint:            ; tools/lint
 doors:           ; tools/doors
 asan:            ; tools/sanitize asan
 tsan:            ; tools/sanitize tsan
-fuzz:            ; tools/fuzz $(T)
+fuzz:            ; tools/fuzz $(or $(T),sse) $(or $(N),60)
 bench:           ; bench/run
 install: build   ; cmake --install build/release --prefix $(or $(PREFIX),/usr/local)
 e2e:             ; build/debug/qlua lua tests/spec/run.lua tests/e2e/*_spec.lua
 soak:            ; QLUA_E2E_KILLS=$(or $(N),50) build/debug/qlua lua tests/spec/run.lua tests/e2e/kill_spec.lua
-golden:          ; build/debug/qlua lua tools/golden.lua
+golden:          ; QLUA_GOLDEN=write build/debug/qlua lua tests/spec/run.lua tests/spec/report_spec.lua tests/spec/html_spec.lua
 
 .PHONY: demo check setup build lint doors asan tsan fuzz bench install e2e soak golden

@@ -2,6 +2,7 @@
 --- How often the intervals are right: `build/release/qlua lua bench/coverage.lua`; docs/statistics.md has the figures.
 -- What can be counted is counted: proportions and pairs of variants have so few outcomes that each is taken with its
 -- exact probability, and no simulation error remains. The rest is simulated with a fixed seed.
+local pairing = require "qlua.summary.pairs"
 local stats = require "qlua.core.stats"
 
 local LEVEL = 0.95
@@ -135,6 +136,63 @@ local function verdicts()
   end
 end
 
+-- ---- the verdict: a suite of three datasets, one of them in groups -------------------------------------------
+
+local ORDER = {}
+for i = 1, 57 * 30 do ORDER[i] = i end
+
+-- Pairs of a dataset as the verdict sees them; `spread` is how far the groups' true differences lie apart.
+local function dataset_pairs(n, flips, diff, groups, spread)
+  local p = { n = n, diffs = {}, slots = ORDER, cells = { both_right = 0, base_only = 0, variant_only = 0, both_wrong = 0 },
+    known = { repeats = 1, group = {} }, has_groups = groups ~= nil }
+  local own = diff
+  for i = 1, n do
+    if groups then
+      p.known.group[i] = (i - 1) // (n // groups)
+      if (i - 1) % (n // groups) == 0 then own = diff + spread * (math.random() - 0.5) end
+    end
+    local u = math.random()
+    local d = u < (flips - own) / 2 and -1 or u < flips and 1 or 0
+    p.diffs[i] = d
+    local kind = d < 0 and "base_only" or d > 0 and "variant_only" or i % 5 == 0 and "both_wrong" or "both_right"
+    p.cells[kind] = p.cells[kind] + 1
+  end
+  return p
+end
+
+local function suite_of(diff, margin, level)
+  local found = {}
+  for i, p in ipairs { dataset_pairs(660, 0.05, diff), dataset_pairs(1500, 0.03, diff), dataset_pairs(1710, 0.05, diff, 57, 0.04) } do
+    found[i] = pairing.estimate(p, level, margin)
+  end
+  return pairing.mean(found, level, margin)
+end
+
+local function suites()
+  local RUNS, MARGIN, ALPHA = 2000, 0.01, 0.025
+  line ""
+  line("Mean of three datasets (660, 1500, and 1710 questions in 57 groups whose true differences spread over 4 pt): %d runs", RUNS)
+  local false_ni, family, covered, worse, better = 0, 0, 0, 0, 0
+  for _ = 1, RUNS do
+    local p = {}
+    for v = 1, 3 do
+      local found = suite_of(-MARGIN, MARGIN, 1 - 2 * ALPHA)
+      p[v] = found.p_noninferior
+      if v == 1 then
+        false_ni = false_ni + (found.lo > -MARGIN and 1 or 0)
+        covered = covered + (found.lo <= -MARGIN and found.hi >= -MARGIN and 1 or 0)
+      end
+    end
+    family = family + (math.min(table.unpack(stats.holm(p))) < ALPHA and 1 or 0)
+    local equal = suite_of(0, MARGIN, 1 - 2 * ALPHA)
+    worse, better = worse + (equal.hi < 0 and 1 or 0), better + (equal.lo > 0 and 1 or 0)
+  end
+  line("truth at the margin: falsely non-inferior %.2f %%, coverage %.1f %%; any of three such variants, after Holm %.2f %%",
+    percent(false_ni / RUNS), percent(covered / RUNS), percent(family / RUNS))
+  line("no difference: called worse %.2f %%, better %.2f %% (binomial error +-%.1f %%)", percent(worse / RUNS), percent(better / RUNS),
+    percent(2 * math.sqrt(ALPHA * (1 - ALPHA) / RUNS)))
+end
+
 -- ---- clusters ----------------------------------------------------------------------------------------------
 
 local function clusters()
@@ -239,3 +297,4 @@ clusters()
 percentiles()
 replicates()
 bootstraps()
+suites()

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# Writes lua/**.lua and suites/*.lua as one C file: a sorted table of {path, source, length}. Source, not
+# Writes lua/**.lua, suites/*.lua and the layouts' styles and scripts as one C file: a sorted table of {path, source, length}. Source, not
 # bytecode: bytecode is neither portable nor readable in a traceback. With EMBED off the table is empty.
 set(rows "")
 set(bodies "")
 if(EMBED)
-  file(GLOB_RECURSE files RELATIVE ${ROOT} ${ROOT}/lua/*.lua ${ROOT}/suites/*.lua)
+  file(GLOB_RECURSE files RELATIVE ${ROOT} ${ROOT}/lua/*.lua ${ROOT}/suites/*.lua
+    ${ROOT}/lua/reports/*.css ${ROOT}/lua/reports/*.js)
   list(SORT files)
   set(index 0)
   foreach(path ${files})

@@ -74,7 +74,9 @@ static void leave(lua_State *hooked, struct ql_guard *guard, struct saved saved)
   guard->limit_bytes = saved.limit_bytes;
   guard->instructions += saved.instructions; // what ran inside ran for the outer call too
   guard->instruction_limit = saved.instruction_limit;
-  lua_sethook(hooked, saved.hook, saved.mask, saved.step);
+  // Setting a hook starts its count anew, so an outer call that is over its limit must be told at once.
+  bool is_over = saved.instruction_limit && guard->instructions > saved.instruction_limit;
+  lua_sethook(hooked, saved.hook, saved.mask, is_over ? 1 : saved.step);
 }
 
 static int to_text(lua_State *L) {

@@ -24,14 +24,18 @@ static char array_mark; // its address names the metatable of json.array
 
 // ---- decode -------------------------------------------------------------------------------------------
 
-static void restore_integers(lua_State *L) { // the table on top
+// The table on top; false when it has a number beyond the range of a double, which could not be written again.
+static bool restore_integers(lua_State *L) {
   luaL_checkstack(L, 4, "JSON nested too deeply");
   int table = lua_gettop(L);
   for (lua_pushnil(L); lua_next(L, table);) {
     if (lua_istable(L, -1)) {
-      restore_integers(L);
+      if (!restore_integers(L))
+        return false;
     } else if (lua_type(L, -1) == LUA_TNUMBER) {
       double value = lua_tonumber(L, -1);
+      if (!isfinite(value))
+        return false;
       if (value >= -TWO_53 && value <= TWO_53 && value == floor(value)) {
         lua_pushvalue(L, -2);
         lua_pushinteger(L, (lua_Integer)value);
@@ -40,6 +44,7 @@ static void restore_integers(lua_State *L) { // the table on top
     }
     lua_pop(L, 1);
   }
+  return true;
 }
 
 // decode(text) → value | nil, err. Upvalue 1 is cjson's decode.
@@ -53,12 +58,19 @@ static int decode(lua_State *L) {
     ql_fail(&err, QL_E_PROTOCOL, "not JSON: %s", lua_tostring(L, -1));
     return ql_push_err(L, &err);
   }
+  bool is_finite = true;
   if (lua_istable(L, -1)) {
-    restore_integers(L);
+    is_finite = restore_integers(L);
   } else if (lua_type(L, -1) == LUA_TNUMBER) {
     double value = lua_tonumber(L, -1);
+    is_finite = isfinite(value);
     if (value >= -TWO_53 && value <= TWO_53 && value == floor(value))
       lua_pushinteger(L, (lua_Integer)value);
+  }
+  if (!is_finite) {
+    struct ql_err err;
+    ql_fail(&err, QL_E_PROTOCOL, "not JSON that can be kept: a number is beyond the range of a double");
+    return ql_push_err(L, &err);
   }
   return 1;
 }

@@ -23,8 +23,9 @@
 enum { REPORT_FD = 3, LIFTED_FD = 10 };
 
 // What the child writes into the report pipe when it cannot become the program.
+enum stage { AT_SETUP, AT_CWD, AT_EXEC };
 struct report {
-  enum { AT_SETUP, AT_CWD, AT_EXEC } stage;
+  enum stage stage;
   int error;
 };
 
@@ -107,7 +108,7 @@ static int find_program(const char *name, char *const *env, char path[PATH_MAX])
 
 // ---- the child ----------------------------------------------------------------------------------------
 
-static void __attribute__((noreturn)) give_up(int stage, int error) {
+static void __attribute__((noreturn)) give_up(enum stage stage, int error) {
   struct report report = {.stage = stage, .error = error};
   ssize_t ignored = write(REPORT_FD, &report, sizeof report);
   (void)ignored;

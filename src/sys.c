@@ -77,6 +77,8 @@ int ql_sys_find(const char *name, char *path, size_t size) {
 int ql_sys_free_port(const char *host, int *port, struct ql_err *err) {
   struct sockaddr_in address = {.sin_family = AF_INET};
   socklen_t len = sizeof address;
+  if (strcmp(host, "localhost") == 0)
+    host = "127.0.0.1";
   if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
     return ql_fail(err, QL_E_USAGE, "want a numeric IPv4 address, got \"%s\"", host);
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

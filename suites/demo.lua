@@ -11,5 +11,5 @@ return q.suite {
     { name = "hellaswag", num_samples = 40 },
     { name = "mmlu", num_samples = 40 },
   },
-  reports  = { "markdown" },
+  reports  = { "markdown", "html" },
 }

@@ -7,5 +7,6 @@ return q.suite {
   summary  = { en = "GSM8K, HellaSwag and MMLU, every question", zh = "GSM8K、HellaSwag 与 MMLU 的全部题目" },
   config   = "model_config",            -- configs/model_config.yaml; --config replaces it
   datasets = { "gsm8k", "hellaswag", "mmlu" },
-  reports  = { "markdown" },
+  settings = { benchmark = { control = true } },   -- the baseline twice: the noise floor of every comparison
+  reports  = { "markdown", "html" },
 }

@@ -48,8 +48,9 @@ end
 -- @tparam table response with logprobs of the echoed prompt
 -- @tparam string context the prompt without the continuation
 -- @tparam string continuation
+-- @tparam[opt] boolean is_alone the echo gave no other candidates, so that greedy is unknown
 -- @treturn ?table { sum= nat, tokens= count, greedy= whether each token was the likeliest }, or nil and err
-function choices.sum(response, context, continuation)
+function choices.sum(response, context, continuation, is_alone)
   local logprobs, usage = response.logprobs, response.usage
   local problem = check_echo(logprobs, usage)
   if problem then return protocol(problem) end
@@ -85,6 +86,7 @@ function choices.sum(response, context, continuation)
   if not spells(logprobs.tokens, first, final, continuation) then
     return protocol(("the echoed tokens at character %d are not the choice"):format(start))
   end
+  if is_alone then result.greedy = nil end
   return result
 end
 

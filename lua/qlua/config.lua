@@ -6,7 +6,7 @@
 --   { model = { base_name, variants = { { name, description = {en,zh}, model, engine, quantization,
 --                                         kv_cache_dtype, server = {…}, generation = {…}, sim = {…} }, … } },
 --     datasets = { { name, description, type, num_samples, limit, mode, shots, scorers, args, form, endpoint }, … },
---     data = "folder" or nil, server = {…}, generation = {…}, benchmark = {…}, report = {…}, sim = {…} }
+--     data = "folder" or nil, server = {…}, generation = {…}, benchmark = {…}, report = {…}, verdict = {…}, sim = {…} }
 --
 -- A variant's `server`, `generation` and `sim` are complete: defaults, the file's section and the variant's own.
 

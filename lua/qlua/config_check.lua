@@ -43,6 +43,7 @@ function check.wanted(field)
   elseif kind == "integer" then words = range_words(field, "an integer")
   elseif kind == "number" then words = range_words(field, "a number")
   elseif kind == "boolean" then words = "true or false"
+  elseif kind == "share" then words = "true, false or a share from 0 to 1"
   elseif kind == "text" then words = 'a string such as "English / 中文", or a map with en and zh'
   elseif kind == "map" or kind == "dict" then words = "a map"
   elseif kind == "list" then words = "a list"
@@ -135,6 +136,13 @@ end
 function scalar.boolean(ctx, node, field, path)
   local value = tree.value(node)
   if type(value) == "boolean" then return value end
+  complain_type(ctx, node, field, path)
+end
+
+function scalar.share(ctx, node, field, path)
+  local value = tree.value(node)
+  if type(value) == "boolean" then return value and 1 or 0 end
+  if type(value) == "number" and value >= 0 and value <= 1 then return value end
   complain_type(ctx, node, field, path)
 end
 

@@ -17,6 +17,7 @@ end
 
 local function wanted_text(field)
   local words = field.type == "any" and "anything" or check.wanted(field)
+  if field.of and field.of.type == "map" then words = "a list of maps" end
   if field.of and field.type ~= "map" and field.of.type == "string" then
     words = field.type == "list" and "a list of strings" or "a map of strings"
   end
@@ -37,7 +38,7 @@ function doc.table_of(fields)
   return table.concat(lines, "\n")
 end
 
-local SECTIONS = { "variant", "dataset", "server", "generation", "benchmark", "report", "sim" }
+local SECTIONS = { "variant", "dataset", "server", "generation", "benchmark", "report", "verdict", "sim" }
 
 --- A document with all its tables, between `<!-- schema: NAME -->` and `<!-- end -->`, made anew.
 -- @tparam string text

@@ -2,8 +2,9 @@
 --- The configuration's schema: one table of descriptors that feeds parsing, validation, `qlua config` and the docs.
 -- A descriptor is `{ key, type, … }`:
 --
---   type      string integer number boolean text list map dict any
---             (`text` is a bilingual description; `dict` has free keys; `any` is passed on as it is)
+--   type      string integer number boolean share text list map dict any
+--             (`text` is a bilingual description; `dict` has free keys; `any` is passed on as it is; `share` is a number
+--             from 0 to 1, for which true and false stand as 1 and 0)
 --   default   what holds when nobody says anything; absent means unset
 --   keys      closed list of a dict's keys
 --   null      true when YAML's null is a value, meaning "unset on purpose"
@@ -124,6 +125,9 @@ schema.sim = {
   { key = "faults", type = "dict", of = { type = "any" },
     summary = { en = "by HTTP status or kind of fault: a share of requests, or `{ share, … }`",
       zh = "按 HTTP 状态码或故障类型：占请求的比例，或 { share, … }" } },
+  { key = "rerun_flip", type = "dict", of = { type = "number", min = 0, max = 1 },
+    summary = { en = "by dataset: share of questions that change between right and wrong when asked again",
+      zh = "各数据集中，重跑时对错发生改变的题目比例" } },
 }
 
 schema.benchmark = {
@@ -151,6 +155,44 @@ schema.benchmark = {
     summary = { en = "measure throughput", zh = "测量吞吐量" } },
   { key = "collect_memory", type = "boolean", default = true,
     summary = { en = "sample the GPU's memory", zh = "采样显存占用" } },
+  { key = "control", type = "share", default = 0,
+    summary = { en = "ask the baseline a second time: how much answers change by themselves; a share asks that part of the questions",
+      zh = "基线重跑一遍作对照，以了解答案自身的波动；填比例则只重跑这一部分题目" } },
+}
+
+--- What decides between variants. Fixed before the run, and hashed into the report.
+schema.verdict = {
+  { key = "alpha", type = "number", default = 0.025, above = 0, max = 0.25,
+    summary = { en = "one-sided error of a false \"non-inferior\"; intervals are at 1 - 2 alpha",
+      zh = "误判“非劣”的单侧错误率；区间水平为 1 - 2 alpha" } },
+  { key = "margin_pt", type = "number", default = 1.0, above = 0, max = 100,
+    summary = { en = "largest loss that is acceptable for the mean over the datasets, in percentage points",
+      zh = "各数据集平均准确率可接受的最大损失（百分点）" } },
+  { key = "margins_pt", type = "dict", of = { type = "number", above = 0, max = 100 },
+    summary = { en = "the same for a single dataset; `default` for the rest (1.0)", zh = "单个数据集的界值；其余用 default（1.0）" } },
+  { key = "objective", type = "string", default = "throughput", allowed = { "throughput", "latency", "memory", "energy", "cost" },
+    summary = { en = "what the best of the acceptable variants is best at", zh = "在合格变体中按什么择优" } },
+  { key = "tie", type = "number", default = 0.05, min = 0, max = 1,
+    summary = { en = "ratios closer than this are a tie where a figure has no interval", zh = "指标没有区间时，比值相差不超过此值视为相当" } },
+  { key = "max_flips", type = "number", min = 0, max = 1, null = true,
+    summary = { en = "largest share of flips that is acceptable", zh = "可接受的最大翻转率" } },
+  { key = "min_baseline", type = "dict", of = { type = "number", min = 0, max = 1 },
+    summary = { en = "by dataset: accuracy below which the baseline itself is not credible, and no verdict is given",
+      zh = "各数据集上基线准确率的下限；低于此值说明评测本身有问题，不给出结论" } },
+  { key = "price_per_hour", type = "dict", of = { type = "number", min = 0 },
+    summary = { en = "by variant, or `default`: what an hour of its server costs", zh = "各变体服务器每小时的价格；其余用 default" } },
+  { key = "exclude", type = "list", of = { type = "string" },
+    summary = { en = "ids of samples that do not count in any comparison", zh = "不计入比较的样本 ID" } },
+  { key = "gates", type = "list", of = { type = "map", partial = true, fields = {
+      { key = "gate", type = "string", required = true,
+        allowed = { "verdict", "non_inferior", "accuracy", "error_rate", "invalid_rate", "truncated_rate", "flips" },
+        summary = { en = "what is judged", zh = "判定内容" } },
+      { key = "variant", type = "string", summary = { en = "of this variant; unset: of all", zh = "针对该变体；不设则针对全部变体" } },
+      { key = "dataset", type = "string", summary = { en = "on this dataset; unset: on each", zh = "针对该数据集；不设则逐一判定" } },
+      { key = "at_least", type = "number", min = 0, max = 1, summary = { en = "lowest share that passes", zh = "不得低于的比例" } },
+      { key = "at_most", type = "number", min = 0, max = 1, summary = { en = "highest share that passes", zh = "不得高于的比例" } },
+    } },
+    summary = { en = "what must hold, or the run ends with exit code 1", zh = "必须满足的条件，否则以退出码 1 结束" } },
 }
 
 schema.report = {
@@ -158,6 +200,9 @@ schema.report = {
     summary = { en = "language of the report", zh = "报告语言" } },
   { key = "layouts", type = "list", of = { type = "string" }, default = { "markdown" },
     summary = { en = "layouts to write: scripts of lua/reports, or paths", zh = "要生成的版式：lua/reports 中的脚本名或路径" } },
+  { key = "html_budget_mb", type = "number", default = 32, above = 0,
+    summary = { en = "size up to which an HTML page takes in the texts of samples, in MB; flips and failures come first",
+      zh = "HTML 页面收录样本文本的大小上限（MB），优先收录翻转与失败的样本" } },
   { key = "baseline", type = "string", null = true,
     summary = { en = "variant that others are compared with; unset: the first", zh = "作为比较基线的变体；不设则为第一个" } },
 }
@@ -236,6 +281,8 @@ schema.root = { key = "", type = "map", fields = {
     summary = { en = "how the run is conducted", zh = "运行方式" } },
   { key = "report", type = "map", fields = schema.report,
     summary = { en = "what is written at the end", zh = "报告输出" } },
+  { key = "verdict", type = "map", fields = schema.verdict,
+    summary = { en = "what decides between the variants", zh = "变体取舍的判定规则" } },
   { key = "sim", type = "map", fields = schema.sim,
     summary = { en = "the simulated server; used by the engine `sim` only", zh = "模拟服务器；仅用于 sim 引擎" } },
 } }

@@ -64,6 +64,7 @@ local fields = {
   report = {
     name = { "string", required = true }, summary = { "pair", required = true }, extension = { "string" },
     layout = { "function", required = true }, format = { "string" }, say = { "table" }, notes = { "text" },
+    wants = { "strings" },
   },
   suite = {
     name = { "string", required = true }, summary = { "pair" }, config = { "string" }, datasets = { "any", required = true },
@@ -94,6 +95,9 @@ local rules = {
   report = function(script)
     local ok, err = locale.check(script.say or {}, "say")
     if not ok then return err.text:match "^(.-): (.*)$" end
+    for _, want in ipairs(script.wants or {}) do
+      if want ~= "samples" then return "wants", ("want a list of \"samples\", got '%s'"):format(want) end
+    end
   end,
   dataset = function(script)
     if not (script.prompt or script.converse or (script.question and script.answer)) then

@@ -2,6 +2,7 @@
 --- Dry run: prints a plan: who is started with which words, what is asked, how it is judged. Starts and writes nothing.
 
 local say = require "qlua.cli.say"
+local secrets = require "qlua.secrets"
 
 local dry_run = {}
 
@@ -31,15 +32,15 @@ local function print_variant(one)
   say.line("  engine      ", one.dialect.name, simulated)
   say.line("  model       ", variant.model)
   if one.launch then
-    say.line("  command     ", command_line(one.launch.argv))
+    say.line("  command     ", command_line(secrets.words(one.launch.argv)))
     local env = one.launch.env or {}
     for name, value in pairs(variant.server.env or {}) do env[name] = value end
     for _, name in ipairs(sorted(env)) do
-      local value = env[name]
+      local value = secrets.is_name(name) and env[name] and secrets.HIDDEN or env[name]
       say.line("  environment ", name, value == false and " (removed)" or "=" .. quote(value))
     end
   else
-    say.line("  address     ", variant.server.base_url or variant.server.unix_socket)
+    say.line("  address     ", secrets.url(variant.server.base_url) or variant.server.unix_socket)
   end
   if variant.server.api_key_env then say.line("  API key     $", variant.server.api_key_env) end
   local sampling = {}
@@ -69,7 +70,7 @@ local function print_dataset(one, variant_count)
     if #one.task.files <= 4 then say.line(("  %s  sha256 %s…  %d rows"):format(used.path, used.sha256:sub(1, 12), used.rows)) end
   end
   if #one.task.files > 4 then say.line(("  %d files"):format(#one.task.files)) end
-  return count * each * variant_count
+  return math.ceil(count * each * variant_count)
 end
 
 --- Print a plan.
@@ -78,9 +79,14 @@ function dry_run.print(made)
   local benchmark = made.config.benchmark
   for _, one in ipairs(made.variants) do print_variant(one) end
   local requests = 0
-  for _, one in ipairs(made.datasets) do requests = requests + print_dataset(one, #made.variants) end
+  for _, one in ipairs(made.datasets) do requests = requests + print_dataset(one, #made.variants + made.config.benchmark.control) end
   say.line(say.pick { en = "in all", zh = "合计" }, (": %d requests, at most %d in flight, %d warm-up requests per variant"):format(
     requests, benchmark.concurrency, benchmark.num_warmup_iterations))
+  local again = require("qlua.control").of(made)
+  if again then
+    say.line(say.pick { en = "control     ", zh = "对照        " }, again.name, (": %g %%"):format(100 * again.share))
+  end
+  if #made.variants > 1 then require("qlua.power").print(made) end
   if made.simulated then say.line(say.pick { en = "SIMULATED: no model is asked", zh = "模拟：不会调用任何真实模型" }) end
 end
 

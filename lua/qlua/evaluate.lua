@@ -81,7 +81,7 @@ function evaluate.response(scorers, response, sample)
     local judged = judge(scorer, response, sample)
     assert(outcomes.by_name[judged.outcome], judged.outcome)
     scores[scorer.name] = { outcome = judged.outcome, score = judged.score, value = judged.value, how = judged.how,
-      metrics = judged.metrics }
+      metrics = judged.metrics, span = judged.span }
     if i == 1 then headline = judged end
   end
   headline.scores = scores

@@ -124,7 +124,7 @@ function askers.loglikelihood(job, sample, prompt, prompt_sha256)
     local ask = new_ask(job, sample, prompt, prompt_sha256, { part = i, continuation = continuation, endpoint = "completions" })
     local response, err = job.sender:ask(ask)
     if not response then return nil, err end
-    scored[i], err = choices.sum(response, prompt.text, continuation)
+    scored[i], err = choices.sum(response, prompt.text, continuation, ask.echo_logprobs == 0)
     if not scored[i] then return nil, { outcome = "protocol", kind = err.kind, text = err.text, tries = response.sent.tries } end
     scored[i].text = continuation -- what acc_norm counts the characters of
     responses[i] = response

@@ -7,6 +7,7 @@ local file = require "qlua.core.file"
 local hash = require "qlua.core.hash"
 local json = require "qlua.core.json"
 local registry = require "qlua.registry"
+local rule = require "qlua.summary.rule"
 local supervisor = require "qlua.supervisor"
 local sys = require "qlua.core.sys"
 local tasks = require "qlua.tasks"
@@ -145,6 +146,7 @@ function plan.fingerprint(made)
     print["sampling of variant " .. one.name] = json.encode(one.variant.generation)
     print["server script " .. one.dialect.name] = one.dialect.sha256
   end
+  print["verdict rule"] = select(2, rule.of(made.config))
   for _, one in ipairs(made.datasets) do
     print["dataset script " .. one.name] = one.script.sha256
     print["mode of dataset " .. one.name] = one.mode

@@ -84,7 +84,10 @@ local function find(kind, name)
   if source then return { source = source, path = path, origin = "embedded" } end
 end
 
---- Scripts of a kind that can be found by name: `{ {name, path, origin}… }`, sorted, the first place winning.
+local function kind_said(source) return source and source:match "return%s+q%.(%l+)%s*[%({]" end
+
+--- Scripts of a kind that can be found by name: `{ {name, path, origin}… }`, sorted, the first place winning. In folders
+-- inside a kind's own there may also be files that scripts share.
 function registry.list(kind)
   local seen, result = {}, {}
   local function add(name, path, origin)
@@ -100,7 +103,7 @@ function registry.list(kind)
       local info = file.stat(path)
       if info and info.kind == "dir" and is_own_folder then
         scan(path, prefix .. entry .. ".", origin, true)
-      elseif entry:match "%.lua$" and (is_own_folder or registry.kind_of(path) == kind) then
+      elseif entry:match "%.lua$" and (is_own_folder and prefix == "" or registry.kind_of(path) == kind) then
         add(prefix .. entry:gsub("%.lua$", ""), path, origin)
       end
     end
@@ -110,17 +113,17 @@ function registry.list(kind)
     scan(place.dir, "", place.origin, place.dir:match "([^/]+)$" == folder_of[kind])
   end
   for _, path in ipairs(script.list(inner .. "/")) do
-    add(path:sub(#inner + 2):gsub("%.lua$", ""):gsub("/", "."), path, "embedded")
+    local relative = path:sub(#inner + 2):match "^(.*)%.lua$"
+    if relative and (not relative:find("/", 1, true) or kind_said(script.embedded(path)) == kind) then
+      add(relative:gsub("/", "."), path, "embedded")
+    end
   end
   table.sort(result, function(a, b) return a.name < b.name end)
   return result
 end
 
 --- What kind a file says it is, by its text alone: `q.dataset`, `q.scorer`, …
-function registry.kind_of(path)
-  local source = file.read(path)
-  return source and source:match "return%s+q%.(%l+)%s*[%({]"
-end
+function registry.kind_of(path) return kind_said(file.read(path)) end
 
 local function unknown(kind, name)
   local names = {}
@@ -144,7 +147,7 @@ local function load_trusted(source, path)
   return value
 end
 
--- Every function of the script, also those in nested tables of data, is called through the guard.
+-- Every function that is a field of the script is called through the guard; converse is resumed under it.
 local function wrap_functions(fields, path)
   local wrapped = {}
   for key, value in pairs(fields) do

@@ -3,6 +3,7 @@
 -- takes only *send* and *put* touch the world, and send is answered from the store.
 -- Questions that ended in an error keep their row; a question whose prompt has changed has no stored reply and is an error.
 
+local control = require "qlua.control"
 local file = require "qlua.core.file"
 local http = require "qlua.core.http"
 local pipeline = require "qlua.pipeline"
@@ -65,6 +66,16 @@ local function stored_identities(store, made)
   for _, one in ipairs(made.variants) do one.variant.identity = identities[one.name] end
 end
 
+local function judge_all(store, one, datasets, offsets, options)
+  for _, dataset in ipairs(datasets) do
+    local before = outcomes_before(store, one.name, dataset.name)
+    local tally = pipeline.ask(new_job(store, one, dataset, offsets))
+    local counts = count_changes(store, one.name, dataset.name, before)
+    counts.without_reply = dataset.task:size() - tally.done
+    options.on_dataset(one.name, dataset.name, counts)
+  end
+end
+
 --- Judge again.
 -- @tparam string dir the run's folder
 -- @tparam table options data_dir, language, on_dataset(variant, dataset, counts)
@@ -82,14 +93,11 @@ function rescore.run(dir, options)
   stored_identities(store, made)
   store.session = store:one("SELECT max(number) AS number FROM session").number
   local offsets = { of = session_offsets(store), stream = config.benchmark.collect_latency }
-  for _, one in ipairs(made.variants) do
-    for _, dataset in ipairs(made.datasets) do
-      local before = outcomes_before(store, one.name, dataset.name)
-      local tally = pipeline.ask(new_job(store, one, dataset, offsets))
-      local counts = count_changes(store, one.name, dataset.name, before)
-      counts.without_reply = dataset.task:size() - tally.done
-      options.on_dataset(one.name, dataset.name, counts)
-    end
+  for _, one in ipairs(made.variants) do judge_all(store, one, made.datasets, offsets, options) end
+  local again, stored = control.of(made), store:control()
+  if again and stored then
+    again.one.variant.identity = stored.identity
+    judge_all(store, again.one, again.datasets, offsets, options)
   end
   store:meta("fingerprint", plan.fingerprint(made))
   store:commit()

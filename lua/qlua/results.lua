@@ -30,6 +30,9 @@ results.VOLATILE = {
   "variants.*.datasets.*.energy_seconds", "variants.*.datasets.*.energy_above_idle_joules",
   "variants.*.datasets.*.energy_per_correct_joules", "variants.*.datasets.*.energy_above_idle_per_correct_joules",
   "variants.*.datasets.*.retries", -- how often a request had to be sent again is the server's momentary state
+  -- what follows from speed
+  "verdict.serving", "verdict.pareto", "verdict.status", "verdict.chosen", "verdict.reason", "verdict.headline", "verdict.sentences",
+  "verdict.variants.*.text", "verdict.gates",
 }
 
 local function copy(value)

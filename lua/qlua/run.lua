@@ -4,6 +4,7 @@
 -- resumed, no server behind, and says how to go on.
 
 local clock = require "qlua.core.clock"
+local control = require "qlua.control"
 local file = require "qlua.core.file"
 local http = require "qlua.core.http"
 local json = require "qlua.core.json"
@@ -13,6 +14,7 @@ local pipeline = require "qlua.pipeline"
 local plan = require "qlua.plan"
 local run_report = require "qlua.run_report"
 local run_store = require "qlua.run_store"
+local secrets = require "qlua.secrets"
 local sender = require "qlua.sender"
 local supervisor = require "qlua.supervisor"
 local sys = require "qlua.core.sys"
@@ -75,7 +77,7 @@ local function variant_record(one)
   local variant = one.variant
   return { description = variant.description, model = variant.model, engine = variant.engine,
     quantization = variant.quantization, kv_cache_dtype = variant.kv_cache_dtype, generation = variant.generation,
-    argv = one.launch and json.array(one.launch.argv) or nil, simulated = one.dialect.simulated or nil }
+    argv = one.launch and json.array(secrets.words(one.launch.argv)) or nil, simulated = one.dialect.simulated or nil }
 end
 
 -- Which category each group belongs to, as the samples' meta says it.
@@ -102,22 +104,25 @@ local function dataset_record(one)
 end
 
 local function open_session(self)
-  local made, store = self.made, self.store
+  local made, store, command = self.made, self.store, secrets.words(self.options.command)
   self.wall_offset_ns = clock.wall_ns() - clock.now_ns()
   local now = clock.iso()
   self.started_at = store:meta "started_at" or store:meta("started_at", now)
-  local facts = manifest.make(made, { command = self.options.command, created_at = self.started_at })
-  store:open_session(now, { wall_offset_ns = self.wall_offset_ns, command = self.options.command })
+  local facts = manifest.make(made, { command = command, created_at = self.started_at })
+  store:open_session(now, { wall_offset_ns = self.wall_offset_ns, command = command })
   self.wall_offsets = {}
+  local earlier = store:meta "manifest"
+  facts.servers = earlier and earlier.servers or facts.servers -- of variants that earlier sessions have finished
   self.manifest = facts
   store:meta("manifest", facts)
-  store:meta("config", made.config)
+  store:meta("config", secrets.config(made.config))
   store:meta("simulated", made.simulated)
   if made.data_dir then store:meta("data_dir", made.data_dir) end
-  if not store:meta "options" then store:meta("options", { command = json.array(self.options.command) }) end
+  if not store:meta "options" then store:meta("options", { command = json.array(command), folder = sys.cwd() }) end
   for position, one in ipairs(made.variants) do
     store:put_variant(one.name, position, one.variant.identity, variant_record(one))
   end
+  if self.control then store:put_variant(self.control.name, 1000, self.control.one.variant.identity, self.control.record) end
   for position, one in ipairs(made.datasets) do store:put_dataset(one.name, position, dataset_record(one)) end
   store:commit()
 end
@@ -141,10 +146,22 @@ local function timeouts_of(benchmark)
     idle_ms = benchmark.idle_timeout_s * 1000 // 1 | 0, total_ms = benchmark.total_timeout_s * 1000 // 1 | 0 }
 end
 
+local function endpoint_of(one, dataset)
+  return dataset.endpoint or one.variant.server.endpoint or "completions"
+end
+
+-- The second pass says so: a simulated server has to know, a real one does not look.
+local function headers_of(one, server)
+  if not one.pass then return server.headers end
+  local headers = { [control.HEADER] = one.pass }
+  for name, value in pairs(server.headers or {}) do headers[name] = value end
+  return headers
+end
+
 local function new_sender(self, one, server, client)
   return sender.new {
     client = client, dialect = one.dialect, variant = one.variant, server = server, store = self.store,
-    headers = server.headers, timeouts = timeouts_of(self.made.config.benchmark), retries = self.made.config.benchmark.retries,
+    headers = headers_of(one, server), timeouts = timeouts_of(self.made.config.benchmark), retries = self.made.config.benchmark.retries,
     random = math.random, -- jitter only; no result depends on it
     is_stopped = function() return self.stopped end,
     split_events = http.split_events,
@@ -158,7 +175,7 @@ local function new_job(self, one, dataset, server, client)
   local config = self.made.config
   return {
     task = dataset.task, script = dataset.script, dataset = dataset, variant = one.variant, mode = dataset.mode,
-    endpoint = dataset.endpoint or one.variant.server.endpoint or "completions", model = server.model, args = dataset.args,
+    endpoint = endpoint_of(one, dataset), model = server.model, args = dataset.args,
     sampling = one.variant.generation, stream = config.benchmark.collect_latency, scorers = dataset.scorers,
     sender = new_sender(self, one, server, client), store = self.store, repeat_index = 0,
     concurrency = config.benchmark.concurrency, extra_body = one.variant.server.extra_body,
@@ -178,7 +195,7 @@ local function warm_up(self, one, server, client)
   for i = 1, count do
     local prompt = dataset.task:prompt((i - 1) % dataset.task:size())
     if prompt then
-      local ask = { mode = "generate", prompt = prompt, endpoint = prompt.messages and "chat" or "completions",
+      local ask = { mode = "generate", prompt = prompt, endpoint = prompt.messages and "chat" or endpoint_of(one, dataset),
         model = server.model, sampling = sampling, extra_body = one.variant.server.extra_body }
       local request = one.dialect.request(ask)
       transmitter:transmit(request, json.encode(request.body))
@@ -209,16 +226,24 @@ local function ask_dataset(self, one, dataset, server, client)
   return tally
 end
 
-local function is_complete(self, one)
-  for _, dataset in ipairs(self.made.datasets) do
+local function has_all(self, one, datasets)
+  for _, dataset in ipairs(datasets) do
     if count_known(self, one, dataset) < dataset.task:size() then return false end
   end
   return true
 end
 
+-- The second pass belongs to the baseline: it runs on the same server.
+local function control_of(self, one) return self.control and self.control.of == one.name and self.control or nil end
+
+local function is_complete(self, one)
+  local again = control_of(self, one)
+  return has_all(self, one, self.made.datasets) and (not again or has_all(self, again.one, again.datasets))
+end
+
 local function record_server(self, one, server)
-  self.manifest.servers[one.name] = { argv = server.argv and json.array(server.argv), base_url = server.base_url, facts = server.facts,
-    unix_socket = server.unix_socket }
+  self.manifest.servers[one.name] = { argv = server.argv and json.array(secrets.words(server.argv)),
+    base_url = secrets.url(server.base_url), facts = server.facts, unix_socket = server.unix_socket }
   self.store:meta("manifest", self.manifest)
 end
 
@@ -227,7 +252,7 @@ local function start_server(self, one, client)
     zh = ("%s：正在启动 %s"):format(one.name, one.dialect.name) }
   return supervisor.start(one.dialect, one.variant, {
     client = client, log_path = ("%s/logs/%s.log"):format(self.dir, one.name), nonce = self.nonce, plan = self.made.for_dialect,
-    config = self.made.config, endpoint = one.variant.server.endpoint,
+    config = self.made.config, endpoint = endpoint_of(one, self.made.datasets[1]),
     write_file = function(name, text)
       local path = ("%s/logs/%s"):format(self.dir, name)
       local ok, err = file.write(path, text)
@@ -239,9 +264,8 @@ local function start_server(self, one, client)
 end
 
 -- Asks everything of a running server; the first error that ends the variant, or nil.
-local function ask_all(self, one, server, client)
-  warm_up(self, one, server, client)
-  for _, dataset in ipairs(self.made.datasets) do
+local function ask_datasets(self, one, datasets, server, client)
+  for _, dataset in ipairs(datasets) do
     if self.stopped then return nil end
     local tally = ask_dataset(self, one, dataset, server, client)
     if tally.stop then
@@ -250,6 +274,14 @@ local function ask_all(self, one, server, client)
       return tally.stop
     end
   end
+end
+
+local function ask_all(self, one, server, client)
+  warm_up(self, one, server, client)
+  local err = ask_datasets(self, one, self.made.datasets, server, client)
+  local again = control_of(self, one)
+  if err or not again then return err end
+  return ask_datasets(self, again.one, again.datasets, server, client)
 end
 
 local function run_variant(self, one)
@@ -338,7 +370,7 @@ function run.execute(made, options)
   local dir, store = open_store(made, options)
   if not dir then return nil, store end
   local self = { made = made, options = options, dir = dir, store = store, progress = options.progress, stopped = false,
-    nonce = ("%x%x"):format(sys.pid(), clock.wall_ns()) }
+    nonce = ("%x%x"):format(sys.pid(), clock.wall_ns()), control = control.of(made) }
   open_session(self)
   watch_signals(self)
   open_telemetry(self)

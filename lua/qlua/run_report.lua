@@ -1,10 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Run report: from a run's store to its results file, manifest and reports. Used at the end of a run and by `rescore`.
 
+local control = require "qlua.control"
 local file = require "qlua.core.file"
+local health = require "qlua.health"
 local page = require "qlua.page"
 local registry = require "qlua.registry"
 local results = require "qlua.results"
+local samples = require "qlua.samples"
 local summary = require "qlua.summary"
 
 local run_report = {}
@@ -19,11 +22,13 @@ function run_report.describe(dir, store)
   local config = store:meta "config"
   local variants = store:variants()
   for _, variant in ipairs(variants) do variant.identity = nil end
+  local again = store:control()
   return {
     id = dir:match "([^/]+)/*$", simulated = store:meta "simulated", started_at = store:meta "started_at",
     finished_at = store:meta "finished_at", model = { base_name = config.model.base_name }, variants = variants,
     datasets = store:datasets(), config = config, manifest = store:meta "manifest", telemetry = store:telemetry(),
-    baseline = config.report.baseline or variants[1].name,
+    baseline = control.baseline_of(config),
+    control = again and { name = again.name, share = again.share, expected = again.expected },
   }
 end
 
@@ -39,12 +44,45 @@ local function add_prompt_digests(store, run)
   end
 end
 
+--- What a layout may see besides the Summary: the single samples, where it asks for them and a store is at hand.
+-- @tparam table report a loaded layout
+-- @tparam ?table store an open `qlua.run_store`
+-- @treturn table options for `page.set`
+function run_report.sources(report, store)
+  local wanted = false
+  for _, want in ipairs(report.wants or {}) do wanted = wanted or want == "samples" end
+  if not (wanted and store) then return {} end
+  local config = store:meta "config" or {}
+  return { samples = samples.open(store), budget_mb = (config.report or {}).html_budget_mb,
+    baseline = control.baseline_of(config) }
+end
+
 --- Set one layout in one language.
+-- @tparam string layout a layout's name or path
+-- @tparam table doc the Summary
+-- @tparam table options as for `page.new`, and `store`
 -- @treturn string
+-- @treturn table the layout
+-- @treturn table files to be written beside it
 function run_report.set(layout, doc, options)
   local report, err = registry.load("report", layout)
   if not report then error(err, 0) end
-  return page.set(report, doc, options), report
+  local all = run_report.sources(report, options.store)
+  for key, value in pairs(options) do
+    if key ~= "store" then all[key] = value end
+  end
+  local text, files = page.set(report, doc, all)
+  return text, report, files
+end
+
+--- The Summary of a run as its store has it now.
+-- @treturn table summary
+-- @treturn table the run that it was made from
+function run_report.summarize(dir, store)
+  local run = run_report.describe(dir, store)
+  add_prompt_digests(store, run)
+  run.health = health.count(store:texts())
+  return summary.build(store:answers(), run), run
 end
 
 --- Write everything that is made from the store.
@@ -53,18 +91,18 @@ end
 -- @tparam table options language, layouts
 -- @treturn table summary, with `paths` of the reports as second value
 function run_report.write(dir, store, options)
-  local run = run_report.describe(dir, store)
-  add_prompt_digests(store, run)
-  local doc = summary.build(store:answers(), run)
+  local doc, run = run_report.summarize(dir, store)
   must(results.write(dir .. "/evaluation_results.json", doc))
   must(file.write(dir .. "/manifest.json", results.encode(run.manifest)))
   must(file.make_dir(dir .. "/reports"))
   local language = options.language or run.config.report.language
   local paths = {}
   for _, layout in ipairs(options.layouts or run.config.report.layouts) do
-    local text, report = run_report.set(layout, doc, { language = language, width = 100 })
+    local text, report, files = run_report.set(layout, doc,
+      { language = language, width = 100, figures = true, store = store, run_name = run.id })
     local path = ("%s/reports/evaluation_report_%s.%s"):format(dir, language, report.extension or "md")
     must(file.write(path, text))
+    for name, content in pairs(files) do must(file.write(("%s/reports/%s"):format(dir, name), content)) end
     paths[#paths + 1] = path
   end
   return doc, paths

@@ -5,6 +5,7 @@ local clock = require "qlua.core.clock"
 local json = require "qlua.core.json"
 local pack = require "qlua.core.pack"
 local schema = require "qlua.schema"
+local core_text = require "qlua.core.text"
 local store = require "qlua.core.store"
 
 local run_store = {}
@@ -70,7 +71,22 @@ local function records(rows)
   return list
 end
 
-function run_store:variants() return records(must(self.db:rows "SELECT * FROM variant ORDER BY position")) end
+--- The variants of the run; the baseline's second pass is none of them.
+function run_store:variants()
+  local list = {}
+  for _, record in ipairs(records(must(self.db:rows "SELECT * FROM variant ORDER BY position"))) do
+    if not record.control_of then list[#list + 1] = record end
+  end
+  return list
+end
+
+--- The baseline's second pass, if the run has one: `{ name, control_of, share, expected, identity }`.
+function run_store:control()
+  for _, record in ipairs(records(must(self.db:rows "SELECT * FROM variant"))) do
+    if record.control_of then return record end
+  end
+end
+
 function run_store:datasets() return records(must(self.db:rows "SELECT * FROM dataset ORDER BY position")) end
 
 function run_store:put_prompt(sha256, body)
@@ -82,8 +98,9 @@ end
 function run_store:put_sample(dataset, sample, prompt_sha256)
   local target = sample.target
   if type(target) == "table" then target = json.encode(target) end
-  self:put("INSERT OR IGNORE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?)", dataset, sample.id, sample.index, sample.group,
-    target ~= nil and tostring(target) or nil, sample.row_sha256, prompt_sha256)
+  local input_chars = type(sample.input) == "string" and core_text.chars(sample.input) or nil
+  self:put("INSERT OR IGNORE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?)", dataset, sample.id, sample.index, sample.group,
+    target ~= nil and tostring(target) or nil, sample.row_sha256, prompt_sha256, input_chars)
 end
 
 --- The stored reply to a request that was answered, or nil. Only good replies are replayed; an error is asked again.
@@ -131,7 +148,7 @@ end
 --- Answer rows in the order variant, dataset, position, repeat, as qlua.summary wants them.
 function run_store:answers()
   local nextrow, cursor, _, closing = self.db:each [[
-    SELECT a.variant, a.dataset, a.sample, s.position, s.grp, a.repeat_index, a.outcome, a.score, a.scores, a.value,
+    SELECT a.variant, a.dataset, a.sample, s.position, s.grp, s.input_chars, a.repeat_index, a.outcome, a.score, a.scores, a.value,
       a.finish, a.prompt_tokens, a.completion_tokens, a.count_source, a.latency_ns, a.ttft_ns, a.start_ns, a.end_ns, a.tries, a.turns,
       a.text_sha256, a.session, a.prompt_sha256
     FROM answer a JOIN variant v ON v.name = a.variant JOIN dataset d ON d.name = a.dataset
@@ -145,6 +162,14 @@ function run_store:answers()
     end
     return row
   end, nil, nil, closing
+end
+
+--- Texts of the replies with their prompts, as qlua.health wants them; one at a time, none held on to.
+function run_store:texts()
+  local nextrow, cursor, _, closing = self.db:each [[
+    SELECT a.variant, a.dataset, a.text, p.body AS prompt FROM answer a LEFT JOIN prompt p ON p.sha256 = a.prompt_sha256
+    WHERE length(a.text) > 2 ORDER BY a.variant, a.dataset, a.sample, a.repeat_index]]
+  return function() return nextrow(cursor) end, nil, nil, closing
 end
 
 function run_store:open_phase(variant, dataset, start_ns)

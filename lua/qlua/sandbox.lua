@@ -9,6 +9,7 @@
 
 local file = require "qlua.core.file"
 local guard = require "qlua.core.guard"
+local script = require "qlua.core.script"
 
 local sandbox = {}
 
@@ -171,7 +172,7 @@ local function make_environment(dir)
     if loaded[name] then return loaded[name] end
     if loaded[name] == false then error(("require '%s': the files require each other"):format(name), 2) end
     local path = dir and (dir .. "/" .. name:gsub("%.", "/") .. ".lua")
-    local source = path and file.read(path)
+    local source = path and (file.read(path) or script.embedded(path))
     if not source then
       error(("require '%s': no file %s"):format(name, path or "(the script has no folder)"), 2)
     end

@@ -4,7 +4,7 @@
 -- CLOCK_REALTIME, so that sessions of one run can be put in order. body and stamps of a request are zstd frames.
 
 return {
-  version = 1,
+  version = 2,
   sql = [[
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
@@ -16,7 +16,7 @@ CREATE TABLE variant (name TEXT PRIMARY KEY, position INTEGER NOT NULL, identity
 CREATE TABLE dataset (name TEXT PRIMARY KEY, position INTEGER NOT NULL, record TEXT NOT NULL);
 
 CREATE TABLE sample (dataset TEXT NOT NULL, id TEXT NOT NULL, position INTEGER NOT NULL, grp TEXT, target TEXT,
-  row_sha256 TEXT NOT NULL, prompt_sha256 TEXT, PRIMARY KEY (dataset, id)) WITHOUT ROWID;
+  row_sha256 TEXT NOT NULL, prompt_sha256 TEXT, input_chars INTEGER, PRIMARY KEY (dataset, id)) WITHOUT ROWID;
 
 CREATE TABLE prompt (sha256 TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 

@@ -62,10 +62,12 @@ function sender:transmit(request, text)
   }
 end
 
--- A server that no longer answers is either busy or gone, and only its supervisor knows.
-local function is_server_gone(self, failure)
+-- A server that no longer answers is either busy or gone, and only its supervisor knows. One that is not ours may
+-- be restarted by somebody: it gets all its tries, and is gone when it does not answer after them.
+local function is_server_gone(self, failure, is_last_try)
   if failure.kind ~= "connect" and failure.kind ~= "protocol" then return false end
-  return self.server.is_alive and not self.server:is_alive()
+  if not self.server.is_alive or not (self.server.process or is_last_try) then return false end
+  return not self.server:is_alive()
 end
 
 local function try_until_final(self, ask, request)
@@ -79,14 +81,12 @@ local function try_until_final(self, ask, request)
     if failure.kind == "cancelled" or self.is_stopped() then
       return reply, tries, { kind = "cancelled", text = "the run was stopped" }
     end
-    if is_server_gone(self, failure) then
-      failure.outcome = "server_dead"
-      return reply, tries, failure
-    end
     local outcome, more = retry.judge(failure)
     local seen = (alike[failure.status or outcome] or 0) + 1
     alike[failure.status or outcome] = seen
-    if tries > self.retries or seen > more then
+    local is_last = tries > self.retries or seen > more
+    if is_server_gone(self, failure, is_last) then outcome, is_last = "server_dead", true end
+    if is_last then
       failure.outcome = outcome
       return reply, tries, failure
     end

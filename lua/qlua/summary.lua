@@ -4,14 +4,15 @@
 -- The Summary *is* the document `evaluation_results.json` holds (`qlua.results` writes and reads it), so a page
 -- made from the file equals the page made after the run. Rules that hold everywhere in it: accuracy is correct /
 -- answered, where an invalid answer counts as wrong and an error counts as nothing; a number that is not known is
--- absent, never 0; shares are 0..1, differences percentage points (`_pt`), times seconds. `verdict` is absent
--- until there is a decision rule to fill it.
+-- absent, never 0; shares are 0..1, differences percentage points (`_pt`), times seconds. What the figures allow
+-- one to conclude is `verdict` (`qlua.summary.verdict`).
 local cell = require "qlua.summary.cell"
 local compare = require "qlua.summary.compare"
 local hardware = require "qlua.summary.hardware"
 local json = require "qlua.core.json"
 local measure = require "qlua.summary.measure"
 local outcomes = require "qlua.outcomes"
+local verdict = require "qlua.summary.verdict"
 
 local summary = {}
 
@@ -29,29 +30,38 @@ end
 
 -- ---- rows in ------------------------------------------------------------------------------------------------
 
+-- What is the same for all variants about an answer: its number, and its question's group and length.
+local function slot_of(known, row, turn)
+  local number = known.questions[row.sample]
+  if not number then
+    number = known.num_questions + 1
+    known.questions[row.sample], known.num_questions = number, number
+  end
+  known.repeats = math.max(known.repeats, turn + 1)
+  local key = turn == 0 and row.sample or row.sample .. "\0" .. turn
+  local slot = known.slots[key]
+  if not slot then
+    slot = known.num_slots + 1
+    known.slots[key], known.num_slots, known.question[slot] = slot, slot, number
+  end
+  if row.group and row.group ~= "" then known.group[slot], known.has_groups = row.group, true end
+  known.length[slot] = known.length[slot] or row.input_chars
+  return slot
+end
+
 local function collect(rows, run)
   local state = { cells = {}, datasets = {} }
   for _, variant in ipairs(run.variants) do state.cells[variant.name] = {} end
+  if run.control then state.cells[run.control.name] = {} end
   for _, dataset in ipairs(run.datasets) do
     state.datasets[dataset.name] = { slots = {}, num_slots = 0, questions = {}, num_questions = 0, repeats = 1,
-      has_text = (dataset.mode or "generate") == "generate" }
+      question = {}, group = {}, length = {}, has_groups = false, has_text = (dataset.mode or "generate") == "generate" }
   end
   for row in rows do
     local cells, known = state.cells[row.variant], state.datasets[row.dataset]
     if not cells then error(("summary: variant '%s' is not part of the run"):format(tostring(row.variant)), 3) end
     if not known then error(("summary: dataset '%s' is not part of the run"):format(tostring(row.dataset)), 3) end
-    local turn = row.repeat_index or 0
-    if not known.questions[row.sample] then
-      known.questions[row.sample] = true
-      known.num_questions = known.num_questions + 1
-    end
-    known.repeats = math.max(known.repeats, turn + 1)
-    local key = turn == 0 and row.sample or row.sample .. "\0" .. turn
-    local slot = known.slots[key]
-    if not slot then
-      slot = known.num_slots + 1
-      known.slots[key], known.num_slots = slot, slot
-    end
+    local slot = slot_of(known, row, row.repeat_index or 0)
     cells[row.dataset] = cells[row.dataset] or cell.new()
     cells[row.dataset]:add(row, slot, known.has_text)
   end
@@ -259,7 +269,9 @@ end
 -- latency_ns, ttft_ns, gaps, start_ns, end_ns, session, tries, turns, text_sha256, prompt_sha256 }`; in any order, none
 -- held on to
 -- @tparam table run `{ id, simulated, started_at, finished_at, model, variants, datasets, config, manifest,
--- baseline, telemetry }`; a dataset's `expected` says how many answers (questions times repeats) a complete run has, its
+-- baseline, control, health, telemetry }`; `control` `{ name, share, expected }` is the baseline's second pass, whose rows come under
+-- that name; `health` what `qlua.health` counted; `telemetry` the rows of `qlua.telemetry`; a dataset's `expected` says how many
+-- answers (questions times repeats) a complete run has, its
 -- `group_categories` to which category a group belongs
 -- @treturn table the Summary
 -- @raise for a row of an unknown variant, dataset or outcome, and for one that comes twice
@@ -294,6 +306,7 @@ function summary.build(rows, run)
   hardware.add(doc, run.telemetry)
   doc.summary = totals(doc)
   doc.summary.best = best(doc)
+  if doc.variants[doc.baseline or ""] then doc.verdict = verdict.build(doc, state, run) end
   return doc
 end
 

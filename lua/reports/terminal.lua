@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Terminal: what a run prints when it is done: who scored what, and how far from the baseline.
+--- Terminal: what a run prints when it is done: who scored what, how far from the baseline, and the verdict in a sentence.
 --
 -- Four shapes of the same table, from wide to narrow; the page takes the first that fits the terminal.
 local q = require "qlua"
@@ -8,9 +8,10 @@ local say = {
   title = { en = "Results of {id}", zh = "运行 {id} 的结果" },
   simulated = { en = "All answers are simulated: they come from qlua sim, not from a model.",
     zh = "全部回复均为模拟，出自 qlua sim，并非真实模型。" },
-  legend = { en = "Accuracy with its 95 % interval; diff: difference to {baseline} in percentage points. "
-    .. "No verdict is given.",
-    zh = "准确率附 95 % 置信区间；差值：与 {baseline} 相差的百分点。不给出结论。" },
+  legend = { en = "Accuracy with its 95 % interval; diff: difference to {baseline} in percentage points.",
+    zh = "准确率附 95 % 置信区间；差值：与 {baseline} 相差的百分点。" },
+  verdict = { en = "{text}", zh = "{text}" },
+  gate = { en = "Gate not met: {text}", zh = "门限未满足：{text}" },
   unusable = { en = "{variant} on {dataset}: not usable ({errors} errors; {got} of {expected} asked)",
     zh = "{variant} 在 {dataset} 上的结果不可用（出错 {errors}，已问 {got}/{expected}）" },
   absent = { en = "{variant} on {dataset}: no answers", zh = "{variant} 在 {dataset} 上没有回复" },
@@ -119,5 +120,11 @@ return q.report {
       end
     end
     page:text(say.legend, { baseline = summary.baseline or "–" })
+    local verdict = summary.verdict
+    if not verdict or #summary.variant_order < 2 then return end
+    page:note(say.verdict, { text = verdict.headline })
+    for _, gate in ipairs(verdict.gates) do
+      if not gate.ok then page:text(say.gate, { text = gate.text }) end
+    end
   end,
 }

@@ -51,7 +51,7 @@ return q.server {
     local ledger = context.write_file(variant.name .. ".ledger.jsonl", "")
     local path = context.write_file(variant.name .. ".plan.json", q.json.encode {
       variant = variant.name, served_model = context.served_name, seed = sim.seed, accuracy = sim.accuracy,
-      latency = latency_of(sim.latency), faults = q.json.array(fault_list(sim.faults)),
+      latency = latency_of(sim.latency), rerun_flip = sim.rerun_flip, faults = q.json.array(fault_list(sim.faults)),
       max_model_len = variant.server.max_model_len, max_running = variant.server.max_num_seqs,
       api_key_env = variant.server.api_key_env, datasets = dataset_list(context.plan),
     })
@@ -66,6 +66,9 @@ return q.server {
     return { argv = argv, env = {} }
   end,
 
-  request = function(ask) return q.openai.request(ask, q.openai.extended_sampling) end,
+  request = function(ask)
+    ask.echo_logprobs = 0 -- the scored tokens alone: half the reply
+    return q.openai.request(ask, q.openai.extended_sampling)
+  end,
   read = q.openai.read,
 }

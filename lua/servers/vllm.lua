@@ -91,7 +91,10 @@ return q.server {
     return { argv = argv, env = { VLLM_NO_USAGE_STATS = "1", VLLM_DO_NOT_TRACK = "1", NO_COLOR = "1", VLLM_PORT = false } }
   end,
 
-  request = function(ask) return q.openai.request(ask, q.openai.extended_sampling) end,
+  request = function(ask)
+    ask.echo_logprobs = 0 -- the scored tokens alone: half the reply
+    return q.openai.request(ask, q.openai.extended_sampling)
+  end,
   read = q.openai.read,
 
   -- Lines of the log that explain why a start failed; the first that matches is shown.

@@ -206,7 +206,8 @@ return q.dataset {
   describe("a layout", function()
     it("that does not exist is said before anything is asked", function()
       local path = support.config(folder)
-      local run = fails(3, { "no report named 'markdwn'", "markdown" }, { "gsm8k", "--config", path, "--limit", "2", "--layout", "markdwn" })
+      local run = fails(3, { "no report named 'markdwn'", "markdown" },
+        { "gsm8k", "--config", path, "--limit", "2", "--layout", "markdwn" })
       assert.is_nil(run.dir)
       fails(3, "no report named 'markdwn'", { "gsm8k", "--config", path, "--limit", "2", "--set", "report.layouts=[markdwn]" })
     end)

@@ -195,7 +195,9 @@ function ledger.compare(dir, options)
   local self = { checked = 0, mismatches = {}, counts = {}, order = {} }
   local retries = options and options.retries
   local db = assert(store.open(dir .. "/run.db", { read_only = true, version = schema.version }))
-  for _, variant in ipairs(assert(db:rows "SELECT name FROM variant ORDER BY position")) do
+  -- a ledger has the first pass only; the control pass is no variant of its own
+  for _, variant in ipairs(assert(db:rows [[SELECT name FROM variant WHERE json_extract(record, '$.control_of') IS NULL
+      ORDER BY position]])) do
     local planted, err = ledger.read(("%s/logs/%s.ledger.jsonl"):format(dir, variant.name))
     if not planted then
       complain(self, "%s: no ledger: %s", variant.name, err.text)

@@ -121,6 +121,10 @@ describe("qlua run of a suite", function()
     it("takes a layout of one's own folder", function()
       local layout = support.write(folder .. "/mine.lua", (support.read(support.root .. "/lua/reports/markdown.lua")
         :gsub('name%s*=%s*"markdown"', 'name = "mine"', 1)))
+      assert(file.make_dir(folder .. "/markdown"))
+      for _, part in ipairs(assert(file.list(support.root .. "/lua/reports/markdown"))) do
+        support.write(folder .. "/markdown/" .. part, support.read(support.root .. "/lua/reports/markdown/" .. part))
+      end
       local set = support.qlua { "report", dirs[1], "--language", "both", "--layout", layout }
       assert.equal(0, set.code, set.all)
       assert.is_nil(support.difference(support.read(dirs[1] .. "/reports/evaluation_report_both.md"), set.out))
@@ -165,6 +169,38 @@ describe("qlua run of a suite", function()
     assert.is_truthy(last.out:find("准确率", 1, true))
     assert.equal(7, support.results(first.dir).config.benchmark.retries)
     assert.same({}, ledger.compare(first.dir).mismatches)
+  end)
+
+  it("is resumed by its folder from anywhere; a name that is relative is explained", function()
+    local out, elsewhere = support.folder(), support.folder()
+    support.config(out, { sim = "faults: { exit: { after_n: 3 } }" })
+    local first = support.qlua({ "run", "gsm8k", "--config", "config.yaml", "--limit", "6", "--concurrency", "1" }, { cwd = out })
+    assert.equal(4, first.code, first.all)
+    assert.is_truthy(first.err:find("go on with: qlua run --resume results/", 1, true), first.err)
+    local dir = support.run_dir(out .. "/results")
+    local lost = support.qlua({ "run", "--resume", dir }, { cwd = elsewhere })
+    assert.equal(3, lost.code, lost.all)
+    assert.is_truthy(lost.err:find("the run was started in " .. out .. ": ", 1, true), lost.err)
+    local found = support.qlua({ "run", "--resume", dir, "--config", out .. "/config.yaml", "gsm8k", "--limit", "6", "--concurrency",
+      "1" }, { cwd = elsewhere })
+    assert.equal(0, found.code, found.all)
+    assert.same({}, ledger.compare(dir).mismatches)
+  end)
+
+  it("that ended with errors asks those questions again", function()
+    local out = support.folder()
+    local sim = support.sim { "--dataset", "gsm8k", "--data", support.sample_data, "--limit", "30", "--fault", "400:0.3" }
+    local first = support.run(out, { "gsm8k", "--url", sim.url, "--model", "qlua-sim", "--data", support.sample_data, "--limit", "30" })
+    assert.equal(1, first.code, first.all)
+    local failed = support.rows(first.dir, "SELECT sample FROM answer WHERE outcome = 'http_4xx'")
+    local answered = support.rows(first.dir, "SELECT * FROM answer WHERE outcome <> 'http_4xx' ORDER BY sample")
+    assert.is_true(#failed > 0 and #answered > 0)
+    local again = support.qlua { "run", "--resume", first.dir }
+    sim.stop()
+    assert.equal(0, again.code, again.all) -- the sim harms a question once
+    assert.equal(0, support.results(first.dir).summary.num_errors)
+    assert.same(answered, support.rows(first.dir, "SELECT * FROM answer WHERE session = 1 ORDER BY sample"))
+    assert.equal(#failed, support.rows(first.dir, "SELECT count(*) AS n FROM answer WHERE session = 2")[1].n)
   end)
 
   it("that still goes on is not resumed by a second one", function()
@@ -364,7 +400,7 @@ describe("qlua run --dry-run", function()
     assert.equal(0, run.code, run.all)
     for _, text in ipairs { "original", "fp8", "awq", "gsm8k: 10 questions, mode generate, 5-shot",
       "hellaswag: 10 questions, mode loglikelihood",
-      "mmlu: 10 questions", "qlua sim --plan", "temperature=0", "in all: 180 requests", "SIMULATED" } do
+      "mmlu: 10 questions", "qlua sim --plan", "temperature=0", "in all: 240 requests", "original@control", "SIMULATED" } do
       assert.is_truthy(run.out:find(text, 1, true), text .. "\n" .. run.out)
     end
     assert.same({}, assert(file.list(place)))

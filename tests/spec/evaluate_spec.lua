@@ -90,7 +90,8 @@ describe("evaluate", function()
   end)
 
   it("chooses the scorers that fit a mode", function()
-    local list = { scorer { name = "a" }, scorer { name = "b", modes = { "letter", "generate" } }, scorer { name = "c", modes = { "letter" } } }
+    local list = { scorer { name = "a" }, scorer { name = "b", modes = { "letter", "generate" } }, scorer { name = "c",
+      modes = { "letter" } } }
     local names = {}
     for _, one in ipairs(evaluate.for_mode(list, "letter")) do names[#names + 1] = one.name end
     assert.same({ "b", "c" }, names)

@@ -331,7 +331,8 @@ describe("summary.hardware", function()
   end
   local function figures(fields)
     local made = { index = 0, seconds = 20, samples = 200, energy_j = 6000, energy_source = "counter", power_w_mean = 300,
-      power_w_max = 500, memory_used_max_bytes = 60 * GIB, temperature_c_max = 60, sm_clock_mhz_mean = 1500, throttle = { sw_power_cap = 0.5 } }
+      power_w_max = 500, memory_used_max_bytes = 60 * GIB, temperature_c_max = 60, sm_clock_mhz_mean = 1500,
+      throttle = { sw_power_cap = 0.5 } }
     for key, value in pairs(fields or {}) do made[key] = value end
     return made
   end

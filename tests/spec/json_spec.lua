@@ -56,6 +56,20 @@ describe("json", function()
     assert.is_nil((json.decode(("["):rep(5000))))
   end)
 
+  it("takes the last of two equal keys, and no number that it could not write again", function()
+    assert.equal(2, json.decode('{"a":1,"a":2}').a)
+    for _, text in ipairs { "1e400", "-1e400", '{"a":[1,{"b":1e999}]}' } do
+      local value, err = json.decode(text)
+      assert.is_nil(value)
+      assert.matches("beyond the range of a double", err.text)
+    end
+  end)
+
+  it("stops at a depth that a stack can take", function()
+    assert.is_truthy((json.decode(("["):rep(190) .. ("]"):rep(190))))
+    assert.is_nil((json.decode(("["):rep(300) .. ("]"):rep(300))))
+  end)
+
   it("reads back every float it writes", function()
     math.randomseed(7)
     for _ = 1, 2000 do

@@ -114,7 +114,7 @@ describe("openai errors", function()
     for _, message in ipairs {
       "You passed 9000 input tokens and requested 16 output tokens. However, the model's context length is only 8192 tokens, "
         .. "resulting in a maximum input length of 8176 tokens. Please reduce the length of the input prompt.",
-      "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (4984 in the messages, 16 in the completion).",
+      "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens.",
       "the request exceeds the available context size, try increasing it",
       "request (9000 tokens) exceeds the available context size (4096 tokens), try increasing it",
       '{"code":400,"type":"exceed_context_size_error","n_prompt_tokens":9000}',

@@ -18,7 +18,8 @@ local function text_reply(text, finish, usage)
 end
 
 local function chat_reply(text)
-  return { status = 200, headers = {}, body = json.encode { choices = json.array { { message = { content = text }, finish_reason = "stop" } } },
+  return { status = 200, headers = {}, body = json.encode { choices = json.array { { message = { content = text },
+    finish_reason = "stop" } } },
     stamps = "", marks = { start_ns = 1000, last_byte_ns = 5000 } }
 end
 
@@ -38,7 +39,8 @@ local function new_task(size, fields)
   return made
 end
 
-local number = { name = "number", extract = function(response) local n = response.text:match "%d+" return n, not n and "no_answer" or nil end,
+local number = { name = "number", extract = function(response) local n = response.text:match "%d+" return n,
+  not n and "no_answer" or nil end,
   score = function(answer, sample) return answer.value == sample.target and 1 or 0 end }
 
 -- A job whose server is `answer(body, request)` → Reply; counts what was sent.
@@ -50,7 +52,7 @@ local function new_job(answer, fields)
   for key, value in pairs(fields or {}) do job[key] = value end
   job.sent = {}
   job.sender = sender.new { dialect = { name = "d", request = openai.request, read = openai.read }, variant = job.variant,
-    server = { base_url = "http://h/v1", is_alive = job.is_alive }, store = store, timeouts = {}, retries = 1, headers = {},
+    server = { base_url = "http://h/v1", process = {}, is_alive = job.is_alive }, store = store, timeouts = {}, retries = 1, headers = {},
     random = function() return 0 end, is_stopped = job.is_stopped, split_events = http.split_events, log = function() end,
     client = { send = function(_, request)
       local body = json.decode(request.body)
@@ -157,7 +159,8 @@ describe("pipeline", function()
   end)
 
   it("cuts at the first stop in the text, whichever it is", function()
-    pipeline.ask(new_job(function() return text_reply "1|2;3" end, { sampling = { stop = { ";", "|" }, max_tokens = 8 }, task = new_task(1) }))
+    pipeline.ask(new_job(function() return text_reply "1|2;3" end, { sampling = { stop = { ";", "|" }, max_tokens = 8 },
+      task = new_task(1) }))
     assert.equal("1", answers()[1].text)
   end)
 
@@ -316,7 +319,8 @@ describe("pipeline", function()
     local scorer = { name = "letter", extract = function(response) seen = response.labels return "B" end, score = function() return 1 end }
     local reply = chat_reply "B"
     reply.body = json.encode { choices = json.array { { message = { content = "B" }, finish_reason = "length", logprobs = { content =
-      json.array { { token = "B", logprob = -0.1, top_logprobs = json.array { { token = "B", logprob = -0.1 }, { token = "A", logprob = -3 } } } } } } } }
+      json.array { { token = "B", logprob = -0.1, top_logprobs = json.array { { token = "B", logprob = -0.1 }, { token = "A",
+        logprob = -3 } } } } } } } }
     pipeline.ask(new_job(function() return reply end, { mode = "letter", endpoint = "chat", task = multiple(), scorers = { scorer } }))
     assert.same({ { logprob = -3, bounded = false }, { logprob = -0.1, bounded = false } }, seen)
     assert.is_nil(answers()[1].finish)

@@ -50,7 +50,12 @@ function fixture.run()
   local run = {
     id = "20261123_101500", simulated = true, started_at = "2026-11-23T10:15:00Z", finished_at = "2026-11-23T10:16:10Z",
     model = { base_name = "Example/Model-8B" }, baseline = "original", variants = {}, datasets = {},
-    config = { benchmark = { max_error_rate = 0.01, concurrency = 32 } },
+    config = { benchmark = { max_error_rate = 0.01, concurrency = 32, control = 1 },
+      verdict = { margins_pt = { gsm8k = 2.0, default = 1.0 }, gates = { { gate = "non_inferior", variant = "fp8" },
+        { gate = "accuracy", dataset = "gsm8k", at_least = 0.7 } } } },
+    control = { name = "original@control", share = 1, expected = { gsm8k = 150, hellaswag = 80, mmlu = 120 } },
+    health = { original = { gsm8k = { texts = 150, loops = 0, switched = 0 } }, fp8 = { gsm8k = { texts = 150, loops = 1, switched = 0 } },
+      awq = { gsm8k = { texts = 150, loops = 9, switched = 3 } } },
     manifest = {
       command = { "suites/demo.lua", "--config", "configs/demo.yaml", "--set", "model.base_name=a b" },
       notes = { { kind = "rows", en = "gsm8k, split test: 150 rows, upstream has 1319",
@@ -111,6 +116,23 @@ local function add_strict_scorers(row, draw)
   row.scores["lm_eval.gsm8k_flexible"] = { outcome = flexible, score = flexible == "correct" and 1 or 0 }
 end
 
+-- The baseline's second pass: a few answers change, and about half of the texts.
+local function add_control(rows)
+  local draw = generator(77)
+  for i = 1, #rows do
+    local row = rows[i]
+    if row.variant == "original" then
+      local again = {}
+      for key, value in pairs(row) do again[key] = value end
+      again.variant = "original@control"
+      if draw() < 0.02 then again.outcome = row.outcome == "correct" and "wrong" or "correct" end
+      if draw() < 0.5 then again.text_sha256 = "again " .. row.text_sha256 end
+      rows[#rows + 1] = again
+    end
+  end
+  return rows
+end
+
 --- All rows, as a list.
 function fixture.list()
   local rows = {}
@@ -129,7 +151,7 @@ function fixture.list()
       end
     end
   end
-  return rows
+  return add_control(rows)
 end
 
 --- An iterator over a list of rows, as the store gives one.

@@ -59,9 +59,11 @@ describe("the Markdown report", function()
     assert.is_nil(set(false):find("模拟", 1, true))
   end)
 
-  it("says that there is no verdict", function()
+  it("says so when a results file holds no verdict", function()
+    local doc = build()
+    doc.verdict = nil
     for _, words in ipairs { "No verdict is given", "本报告不给出结论" } do
-      assert.is_truthy(page.set(layout "markdown", build(), { language = "both" }):find(words, 1, true))
+      assert.is_truthy(page.set(layout "markdown", doc, { language = "both" }):find(words, 1, true))
     end
   end)
 
@@ -85,7 +87,7 @@ describe("the Markdown report", function()
     local text = page.set(layout "markdown", summary.build(fixture.each(rows), fixture.run()), { language = "en" })
     assert.is_truthy(text:find("fp8 on mmlu: 120 of 120 prompts differ", 1, true))
     assert.is_truthy(text:find("awq on gsm8k: the server counted a different number of prompt tokens on 150 of 150", 1, true))
-    assert.is_nil(text:find("byte-identical", 1, true))
+    assert.is_nil(text:find("Prompts were byte-identical", 1, true))
   end)
 
   it("is not broken by hostile names", function()
@@ -191,7 +193,9 @@ describe("qlua report", function()
     assert(results.write(at "evaluation_results.json", build()))
     for _, source in ipairs { at "evaluation_results.json", scratch, scratch .. "/" } do
       assert.equal(0, command.run({ language = "zh", out = at "page.md" }, { source }))
-      assert.equal(page.set(layout "markdown", build(), { language = "zh" }), assert(file.read(at "page.md")))
+      local text, files = page.set(layout "markdown", build(), { language = "zh", figures = true })
+      assert.equal(text, assert(file.read(at "page.md")))
+      for name, content in pairs(files) do assert.equal(content, assert(file.read(at(name)))) end
     end
   end)
 

@@ -30,7 +30,8 @@ describe("sandbox", function()
   for what, case in pairs {
     ["assigning to a library"] = { "table.insert = 1", "table is read%-only" },
     ["the table that pairs walks over"] = { "local _, fields = pairs(table); fields.insert = 1", "table is read%-only" },
-    ["the state that pairs walks with, of q"] = { "local q = require 'qlua'; local _, f = pairs(q.text); f.trim = 1", "q%.text is read%-only" },
+    ["the state that pairs walks with, of q"] = { "local q = require 'qlua'; local _, f = pairs(q.text); f.trim = 1",
+      "q%.text is read%-only" },
     ["assigning to q"] = { "require 'qlua'.text = 1", "q is read%-only" },
     ["assigning to a part of q"] = { "require 'qlua'.text.trim = 1", "q%.text is read%-only" },
     ["inserting into a library"] = { "table.insert(string, 1)", "string is read%-only" },
@@ -46,7 +47,8 @@ describe("sandbox", function()
     ["math.randomseed"] = { "math.randomseed(1)", "use q%.random" },
     ["a finalizer"] = { "setmetatable({}, { __gc = function() while true do end end })", "__gc is not available" },
     ["q.file"] = { "require 'qlua'.file.read '/etc/passwd'", "attempt to index a nil value" },
-    ["q.proc, q.http, q.hash"] = { "local q = require 'qlua'; if not (q.proc or q.http or q.hash or q.openai or q.all) then error 'none' end", "none" },
+    ["q.proc, q.http, q.hash"] = {
+      "local q = require 'qlua'; if not (q.proc or q.http or q.hash or q.openai or q.all) then error 'none' end", "none" },
     ["require of the runtime"] = { "require 'qlua.core.file'", "a script may require" },
     ["require of an absolute path"] = { "require '/etc/passwd'", "a script may require" },
     ["require with dots"] = { "require '..x'", "a script may require" },

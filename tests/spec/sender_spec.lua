@@ -17,7 +17,8 @@ local function reply(status, body, headers)
   return { status = status, headers = headers or {}, body = body or answered, stamps = "", marks = marks() }
 end
 
-local function failed(kind, text) return { status = nil, headers = {}, body = "", error = { kind = kind, text = text or kind }, marks = {} } end
+local function failed(kind, text) return { status = nil, headers = {}, body = "", error = { kind = kind, text = text or kind },
+  marks = {} } end
 
 -- A sender whose client answers with the given replies in order, the last again and again; `fields` replaces parts.
 local function new(replies, fields)
@@ -97,7 +98,8 @@ describe("sender", function()
   it("takes another question, prompt, sampling, repeat, turn, part or identity for another request", function()
     assert(new { reply(200) }:ask(ask()))
     local others = { { sample = "d/test/1" }, { dataset = "e" }, { prompt = { text = "2 + 3 =" } }, { repeat_index = 1 }, { turn = 1 },
-      { part = 1 }, { sampling = { temperature = 0, seed = 2, max_tokens = 8 } }, { sampling = { temperature = 0, seed = 1, max_tokens = 9 } },
+      { part = 1 }, { sampling = { temperature = 0, seed = 2, max_tokens = 8 } }, { sampling = { temperature = 0, seed = 1,
+        max_tokens = 9 } },
       { endpoint = "chat" }, { extra_body = { min_p = 0.1 } } }
     for _, fields in ipairs(others) do
       local one, client = new { reply(200, fields.endpoint and '{"choices":[{"message":{"content":"4"}}]}' or answered) }
@@ -189,7 +191,7 @@ describe("sender", function()
 
   it("asks the supervisor when nobody answers", function()
     local asked = 0
-    local server = { base_url = "http://h/v1", is_alive = function() asked = asked + 1 return asked < 2 end }
+    local server = { base_url = "http://h/v1", process = {}, is_alive = function() asked = asked + 1 return asked < 2 end }
     local one, client = new({ failed "connect" }, { server = server })
     local _, err = one:ask(ask())
     assert.equal("server_dead", err.outcome)
@@ -197,6 +199,14 @@ describe("sender", function()
     one, client = new({ failed "connect" }, { server = { base_url = "http://h/v1", is_alive = function() return true end } })
     assert.equal("connect", select(2, one:ask(ask { sample = "d/test/1" })).outcome)
     assert.equal(5, #client.sent)
+  end)
+
+  it("gives a server that is not ours all its tries before it asks", function()
+    local asked = 0
+    local server = { base_url = "http://h/v1", is_alive = function() asked = asked + 1 return false end }
+    local one, client = new({ failed "connect" }, { server = server })
+    assert.equal("server_dead", select(2, one:ask(ask())).outcome)
+    assert.same({ 5, 1 }, { #client.sent, asked })
   end)
 
   it("leaves no row of what was cancelled, before and during the wait", function()

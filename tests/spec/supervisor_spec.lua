@@ -196,7 +196,8 @@ describe("supervisor, a server of its own", function()
 end)
 
 describe("supervisor, a server of somebody else", function()
-  local function reply(status, body) return { status = status, headers = {}, body = type(body) == "table" and json.encode(body) or body or "",
+  local function reply(status, body) return { status = status, headers = {},
+    body = type(body) == "table" and json.encode(body) or body or "",
     marks = { start_ns = 1, last_byte_ns = 2 } } end
 
   local good = { models = reply(200, '{"data":[{"id":"m"}]}'),
@@ -229,19 +230,24 @@ describe("supervisor, a server of somebody else", function()
   end)
 
   it("takes a server without a list of models at its word", function()
-    for _, models in ipairs { reply(404), reply(200, "garbage"), reply(200, "{}"), reply(200, '{"data":[]}'), reply(200, '{"data":[1,null,"x",{}]}') } do
+    for _, models in ipairs { reply(404), reply(200, "garbage"), reply(200, "{}"), reply(200, '{"data":[]}'), reply(200,
+      '{"data":[1,null,"x",{}]}') } do
       assert.is_truthy((start { models = models }))
     end
   end)
 
   for what, case in pairs {
-    ["nobody there"] = { { models = { error = { kind = "connect", text = "refused" }, marks = {} } }, "no server at http://h:1/v1: refused" },
+    ["nobody there"] = { { models = { error = { kind = "connect", text = "refused" }, marks = {} } },
+      "no server at http://h:1/v1: refused" },
     ["a key that is refused"] = { { models = reply(401) }, "refused the API key %(HTTP 401%)" },
     ["another model"] = { { models = reply(200, '{"data":[{"id":"x"},{"id":"y"}]}') }, "does not serve 'm' %(it serves: x, y%)" },
-    ["a completion that is refused"] = { { completion = reply(404, '{"error":"Not Found"}') }, "HTTP 404 from http://h:1/v1/completions: Not Found" },
-    ["a completion that fails"] = { { completion = { error = { kind = "timeout", text = "too slow" }, marks = {} } }, "first completion failed: too slow" },
+    ["a completion that is refused"] = { { completion = reply(404, '{"error":"Not Found"}') },
+      "HTTP 404 from http://h:1/v1/completions: Not Found" },
+    ["a completion that fails"] = { { completion = { error = { kind = "timeout", text = "too slow" }, marks = {} } },
+      "first completion failed: too slow" },
     ["a completion that is no JSON"] = { { completion = reply(200, "<html>") }, "makes no sense: the reply is not JSON" },
-    ["an error inside a 200"] = { { completion = reply(200, '{"error":{"message":"broken"}}') }, "makes no sense: the server says: broken" },
+    ["an error inside a 200"] = { { completion = reply(200, '{"error":{"message":"broken"}}') },
+      "makes no sense: the server says: broken" },
   } do
     it("says so: " .. what, function()
       local server, err = start(case[1])

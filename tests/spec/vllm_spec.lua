@@ -20,7 +20,8 @@ model:
     - { name: awq,      description: "AWQ / AWQ 量化", quantization: awq, kv_cache_dtype: auto }
 datasets:
   - { name: gsm8k, description: "…", type: math_reasoning, num_samples: 1319 }
-server:     { host: 127.0.0.1, port: 8000, tensor_parallel_size: 1, max_model_len: 8192, gpu_memory_utilization: 0.9, trust_remote_code: true }
+server:     { host: 127.0.0.1, port: 8000, tensor_parallel_size: 1, max_model_len: 8192, gpu_memory_utilization: 0.9,
+  trust_remote_code: true }
 generation: { temperature: 0.0, max_tokens: 512, top_p: 1.0, seed: 42 }
 benchmark:  { num_warmup_iterations: 3, num_runs: 5, collect_latency: true, collect_throughput: true, collect_memory: true }
 ]]
@@ -80,7 +81,8 @@ describe("vllm", function()
     local ok, err = vllm.check(variants.awq, has_vllm)
     assert.is_nil(ok)
     assert.equal("config", err.kind)
-    assert.equal("variant 'awq': quantization: awq is a format of a checkpoint, and 'Qwen/Qwen3-30B-A3B-Instruct-2507' is not one", err.text)
+    assert.equal("variant 'awq': quantization: awq is a format of a checkpoint, and 'Qwen/Qwen3-30B-A3B-Instruct-2507' is not one",
+      err.text)
     assert.matches("set the variant's model to a checkpoint in that format", err.hint)
   end)
 
@@ -114,7 +116,8 @@ describe("vllm", function()
   end)
 
   it("keeps keys out of the words, whatever the header or the environment", function()
-    local variant = variant_with { "api_key_env: QLUA_TEST_KEY", "headers: { x-api-key: secret-header }", "env: { HF_TOKEN: secret-token }" }
+    local variant = variant_with { "api_key_env: QLUA_TEST_KEY", "headers: { x-api-key: secret-header }",
+      "env: { HF_TOKEN: secret-token }" }
     local plan = supervisor.plan(vllm, variant, {})
     assert.is_nil(table.concat(plan.argv, " "):find("secret", 1, true))
     assert.is_nil(table.concat(plan.argv, " "):find("QLUA_TEST_KEY", 1, true))

@@ -103,10 +103,17 @@ local function resumed_command(dir)
   end
   local store, err = run_store.open(dir, { read_only = true })
   if not store then return nil, err end
-  local words = store:meta "options" and store:meta("options").command
+  local started = store:meta "options" or {}
   store:close()
-  if not words then return nil, { kind = "data", text = ("--resume %s: the run does not say how it was started"):format(dir) } end
-  return words
+  if started.command and require("qlua.secrets").is_hidden_in(started.command) then
+    return nil, { kind = "usage", text = ("--resume %s: a key was given on the command line, and is not kept"):format(dir),
+      hint = "repeat the command with --resume: qlua run SUITE --config FILE … --resume " .. dir }
+  end
+  if not started.command then
+    return nil, { kind = "data", text = ("--resume %s: the run does not say how it was started"):format(dir),
+      hint = "start a new run: this one was stopped before anything was asked" }
+  end
+  return started
 end
 
 -- What is said now is stronger than what was said then; settings of both hold. What would mix answers is refused later.
@@ -173,21 +180,22 @@ local function note_differences(made)
   end
 end
 
-function command.run(opts, words, argv)
-  if opts.resume and #words == 0 and not opts.url and not opts.config then
-    local stored, err = resumed_command(opts.resume)
-    if not stored then return nil, err end
-    local again, more = require("qlua.cli.args").parse(command, stored)
-    if not again then return nil, more end
-    opts, words, argv = laid_over(again, opts), more, stored
-  end
+--- The plan that words and options mean; other commands use it to look without running.
+-- @tparam table opts
+-- @tparam {string,...} words
+-- @tparam[opt] table more is_offline: nothing needs to be installed
+-- @treturn ?table plan; or nil and err
+function command.plan(opts, words, more)
   local wanted, err = read_words(words)
   if not wanted then return nil, err end
   local resolved
   resolved, err = load_config(opts, wanted)
   if not resolved then return nil, err end
-  local made
-  made, err = require("qlua.plan").make(resolved, { data_dir = opts.data, layouts = opts.layout })
+  return require("qlua.plan").make(resolved, { data_dir = opts.data, layouts = opts.layout, is_offline = more and more.is_offline })
+end
+
+local function run_words(opts, words, argv)
+  local made, err = command.plan(opts, words)
   if not made then return nil, err end
   note_differences(made)
   if opts.dry_run then
@@ -201,7 +209,24 @@ function command.run(opts, words, argv)
   })
   if not summary then return nil, dir end
   print_result(summary, dir, opts)
-  return error_rate_gate(summary)
+  local code, gate = error_rate_gate(summary)
+  return require("qlua.gates").check(summary, code, gate)
+end
+
+function command.run(opts, words, argv)
+  if not opts.resume or #words > 0 or opts.url or opts.config then return run_words(opts, words, argv) end
+  local started, err = resumed_command(opts.resume)
+  if not started then return nil, err end
+  local again, more = require("qlua.cli.args").parse(command, started.command)
+  if not again then return nil, more end
+  local code
+  code, err = run_words(laid_over(again, opts), more, started.command)
+  local here = require("qlua.core.sys").cwd()
+  if code == nil and started.folder and started.folder ~= here and (err.kind == "config" or err.kind == "data" or err.kind == "io") then
+    err.hint = (err.hint and err.hint .. "; " or "") .. ("the run was started in %s: names of files may be relative to it"):format(
+      started.folder)
+  end
+  return code, err
 end
 
 return command

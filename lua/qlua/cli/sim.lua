@@ -116,7 +116,12 @@ local function run(opts)
     is_written, err = pages:write_ledger(plan.ledger)
     if not is_written then return nil, err end
   end
-  local answering = service.new(plan, pages, api_key)
+  local again
+  if next(plan.rerun_flip) then
+    again, err = book.build(setmetatable({ is_rerun = true }, { __index = plan }), open_task)
+    if not again then return nil, err end
+  end
+  local answering = service.new(plan, pages, api_key, again)
   local server
   server, err = core.serve({ host = plan.host, port = plan.port or 8000, unix_socket = plan.unix_socket,
     max_running = plan.max_running }, function(request) return answering:answer(request) end)

@@ -79,6 +79,12 @@ function markdown.code(_, s, language)
   return ("%s%s\n%s\n%s\n"):format(fence, language or "", s, fence)
 end
 
+--- A reference to a drawing that is written beside the page.
+function markdown.figure(_, name, texts)
+  local alt = table.concat(texts, " / "):gsub("[%[%]`*\\]", "")
+  return ("![%s](%s.svg)\n"):format(alt, name)
+end
+
 --- @tparam {table,…} choices tables from wide to narrow; paper is patient, so the first is taken
 function markdown.table(_, choices)
   local first = choices[1]

@@ -27,7 +27,7 @@ end
 local FIELDS = { variant = "string", served_model = "string", seed = "count", accuracy = "table", formats = "table",
   invalid = "table", datasets = "table", latency = "table", faults = "table", max_model_len = "count",
   max_running = "count", ready_after_ms = "number", tokens_per_event = "count", stamp = "boolean", role_event = "string",
-  exit_at_start = "table", api_key_env = "string", ledger = "string", host = "string", port = "count", unix_socket = "string" }
+  exit_at_start = "table", rerun_flip = "table", api_key_env = "string", ledger = "string", host = "string", port = "count", unix_socket = "string" }
 local DATASET = { dataset = "string", data_dir = "any", mode = "string", shots = "count", limit = "count", args = "table",
   endpoint = "string", form = "string", scorers = "table", split = "string" }
 local LATENCY = { ttft_ms = "number", itl_ms = "number", jitter = "share", per_running = "number",
@@ -103,6 +103,7 @@ local function complete(given, where)
   check_fields(where, "", given, FIELDS)
   if type(invalid) == "table" then check_shares(where, "invalid", invalid, INVALID_KINDS) end
   check_shares(where, "accuracy", given.accuracy or {})
+  check_shares(where, "rerun_flip", given.rerun_flip or {})
   check_shares(where, "formats", given.formats or {}, set(replies.number_forms()))
   check_fields(where, "latency.", given.latency or {}, LATENCY)
   check_faults(where, given.faults or {})
@@ -115,6 +116,7 @@ local function complete(given, where)
   made.variant = given.variant or "original"
   made.served_model = given.served_model or "qlua-sim"
   made.seed = given.seed or 1
+  made.rerun_flip = given.rerun_flip or {}
   made.accuracy, made.formats = given.accuracy or {}, given.formats
   made.invalid = invalid_list(invalid)
   made.datasets, made.latency, made.faults = given.datasets or {}, given.latency or {}, given.faults or {}

@@ -28,11 +28,14 @@ local VERSION = "0.11.0+qlua.sim"
 -- @tparam table plan checked
 -- @tparam table book
 -- @tparam ?string api_key
+-- @tparam ?table again the book of a second pass: what a request with `x-qlua-pass: control` is answered from
 -- @treturn table `answer(request)` is what the transport calls; set `server` before the first request
-function service.new(plan, book, api_key)
-  return setmetatable({ plan = plan, book = book, api_key = api_key, faults = faults.new(plan), count = 0,
+function service.new(plan, book, api_key, again)
+  local self = setmetatable({ plan = plan, book = book, api_key = api_key, faults = faults.new(plan), count = 0,
     metrics = metrics.new(plan.served_model), created = clock.wall_ns() // 1000000000,
     ready_ns = clock.now_ns() + math.floor((plan.ready_after_ms or 0) * 1e6) }, service)
+  if again then self.again = setmetatable({ book = again }, { __index = self, __newindex = self }) end
+  return self
 end
 
 local function answer_json(body) return { status = 200, headers = JSON, body = body } end
@@ -221,6 +224,7 @@ end
 -- @tparam table request `method`, `path`, `headers`, `body`
 -- @treturn table plan for the transport
 function service:answer(request)
+  if request.headers["x-qlua-pass"] == "control" and rawget(self, "again") then self = self.again end
   if not is_authorized(self, request) then
     return { status = 401, headers = JSON, body = '{"error":"Unauthorized"}' } -- a string here, as vLLM does it
   end

@@ -41,16 +41,26 @@ function tokens.text(ids)
 end
 
 local LONGEST_WORD = 8
+local SPACE, BREAK = 32, 10
 
+local kinds = {} -- byte → what a piece that begins with it, or with a space and it, is
+for byte = 0, 255 do
+  local char = string.char(byte)
+  kinds[byte] = char:find "%a" and "word" or char:find "[%d%p]" and "mark" or char:find "[\xC2-\xF4]" and "wide"
+end
+
+-- Prompts are long and seen once: one search per piece, for its end.
 local function piece_end(text, at)
-  local _, stop = text:find("^ ?%a+", at)
-  if stop then return math.min(stop, at + LONGEST_WORD - 1) end
-  _, stop = text:find("^\n+", at)
-  if stop then return math.min(stop, at + LONGEST_WORD - 1) end
-  _, stop = text:find("^ ?[\xC2-\xF4][\x80-\xBF]+", at)
-  if stop then return math.min(stop, at + 4) end
-  _, stop = text:find("^ ?[%d%p]", at)
-  return stop or at
+  local first, second = text:byte(at, at + 1)
+  if first == BREAK then return math.min((text:find("[^\n]", at) or #text + 1) - 1, at + LONGEST_WORD - 1) end
+  local start = at
+  if first == SPACE and second then first, start = second, at + 1 end
+  local kind = kinds[first]
+  if kind == "word" then return math.min((text:find("%A", start) or #text + 1) - 1, at + LONGEST_WORD - 1) end
+  if kind == "mark" then return start end
+  if kind ~= "wide" then return at end
+  local _, stop = text:find("^[\x80-\xBF]+", start + 1)
+  return stop and math.min(stop, at + 4) or at
 end
 
 local function cut(block)
@@ -88,10 +98,25 @@ function tokens.each_block(text, fn)
   end
 end
 
+local counted = recall.new(2048) -- how many pieces blocks have
+
+-- The pieces themselves are not made: most prompts are only counted.
+local function count_of(block)
+  local count = counted:get(block, 1)
+  if count then return count end
+  count = 0
+  local at = 1
+  while at <= #block do
+    at, count = piece_end(block, at) + 1, count + 1
+  end
+  counted:put(block, count, 1)
+  return count
+end
+
 --- How many pieces a text has.
 function tokens.count(text)
   local count = 0
-  tokens.each_block(text, function(block) count = count + #tokens.block(block) end)
+  tokens.each_block(text, function(block) count = count + count_of(block) end)
   return count
 end
 

@@ -30,16 +30,25 @@ local function difficulty(plan, dataset, id)
   return common * math.sqrt(truth.SHARED) + own * math.sqrt(1 - truth.SHARED)
 end
 
+-- Asked again, some questions change between right and wrong, as many one way as the other: a rerun is no worse.
+local function flips(plan, dataset, id, accuracy, is_right)
+  local share = plan.rerun_flip and (plan.rerun_flip[dataset] or plan.rerun_flip.default) or 0
+  if not plan.is_rerun or share == 0 then return false end
+  local of = is_right and accuracy or 1 - accuracy
+  return of > 0 and chance.unit(plan.seed, "rerun", dataset, id, plan.variant) < share / 2 / of
+end
+
 --- What becomes of one question.
--- @tparam table plan `seed`, `variant`, `invalid` (list of `{name, share}`)
+-- @tparam table plan `seed`, `variant`, `invalid` (list of `{name, share}`), `rerun_flip` and `is_rerun` for a second pass
 -- @tparam string dataset
 -- @tparam string id the sample's
 -- @tparam number accuracy 0 to 1
 -- @tparam boolean may_be_invalid false for the modes in which a server always gives a choice
 -- @treturn string correct, wrong, no_answer, refused, truncated or empty
 function truth.outcome(plan, dataset, id, accuracy, may_be_invalid)
-  if accuracy >= 1 then return "correct" end
-  if accuracy > 0 and difficulty(plan, dataset, id) < chance.normal_quantile(accuracy) then return "correct" end
+  local is_right = accuracy >= 1 or accuracy > 0 and difficulty(plan, dataset, id) < chance.normal_quantile(accuracy)
+  if flips(plan, dataset, id, accuracy, is_right) then return is_right and "wrong" or "correct" end
+  if is_right then return "correct" end
   if not may_be_invalid then return "wrong" end
   local left = chance.unit(plan.seed, "failure", dataset, id, plan.variant) * (1 - accuracy)
   for _, entry in ipairs(plan.invalid) do

@@ -14,7 +14,7 @@ function cell.new()
     num_total = 0, retries = 0, retried = 0, cut = 0, cut_correct = 0, judged_score = 0, is_graded = false,
     counts = {}, sources = {}, scorers = {}, groups = {},
     latency = {}, ttft = {}, tpot = {}, pause = {}, completion = {}, prompt = {}, starts = {}, ends = {}, sessions = {},
-    outcome = {}, text = {}, value = {}, prompt_tokens = {}, prompt_sha256 = {},
+    outcome = {}, text = {}, value = {}, prompt_tokens = {}, prompt_sha256 = {}, tokens = {}, is_cut = {},
   }, cell)
 end
 
@@ -45,18 +45,19 @@ local function add_timing(self, row)
 end
 
 -- The extra scorers beside the headline: how often each is right, and where it disagrees.
-local function add_scorers(self, row, headline_right)
+local function add_scorers(self, row, slot, headline_right)
   for name, judged in pairs(row.scores or {}) do
     local one = self.scorers[name]
     if not one then
       one = { num_correct = 0, num_invalid = 0, num_answered = 0, only_right_here = 0, only_right_in_headline = 0,
-        metrics = {} }
+        metrics = {}, right = {} }
       self.scorers[name] = one
     end
     local class = outcomes.class(judged.outcome)
     if class ~= "error" then
       one.num_answered = one.num_answered + 1
       local right = class == "correct"
+      one.right[slot] = right
       if right then one.num_correct = one.num_correct + 1 end
       if class == "invalid" then one.num_invalid = one.num_invalid + 1 end
       for metric, value in pairs(judged.metrics or {}) do one.metrics[metric] = (one.metrics[metric] or 0) + value end
@@ -96,7 +97,7 @@ function cell:add(row, slot, has_text)
   self.retries = self.retries + again
   if again > 0 then self.retried = self.retried + 1 end
   add_group(self, row, class)
-  add_scorers(self, row, class == "correct")
+  add_scorers(self, row, slot, class == "correct")
   if class == "error" then return end
   self.text[slot], self.prompt_tokens[slot] = row.text_sha256, row.prompt_tokens
   self.prompt_sha256[slot] = row.prompt_sha256
@@ -105,9 +106,10 @@ function cell:add(row, slot, has_text)
   self.judged_score = self.judged_score + score
   if score > 0 and score < 1 then self.is_graded = true end
   if has_text and (row.finish == "length" or row.outcome:find("^truncated")) then
-    self.cut = self.cut + 1
+    self.cut, self.is_cut[slot] = self.cut + 1, true
     if class == "correct" then self.cut_correct = self.cut_correct + 1 end
   end
+  self.tokens[slot] = row.completion_tokens
   if row.completion_tokens then push(self.completion, row.completion_tokens) end
   if row.prompt_tokens then push(self.prompt, row.prompt_tokens) end
   if row.count_source then count(self.sources, row.count_source) end
