@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The run's store: the records of a run, put and read. SQL lives here and in schema.lua, nowhere else.
 
+local clock = require "qlua.core.clock"
 local json = require "qlua.core.json"
 local pack = require "qlua.core.pack"
 local schema = require "qlua.schema"
@@ -204,7 +205,23 @@ function run_store:update_phase(id, end_ns, asked)
 end
 
 function run_store:phases()
-  return must(self.db:rows "SELECT variant, dataset, session, start_ns, end_ns, asked FROM phase ORDER BY id")
+  return must(self.db:rows "SELECT id, variant, dataset, session, start_ns, end_ns, asked FROM phase ORDER BY id")
+end
+
+--- One row of `qlua.telemetry`.
+function run_store:put_telemetry(moment, where, device, record)
+  self:put("INSERT INTO telemetry (session, moment, variant, dataset, phase, at_ns, device, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    self.session, moment, where.variant, where.dataset, where.phase, clock.wall_ns(), device, json.encode(record))
+end
+
+--- What `qlua.summary.hardware` wants, or nil for a run without.
+-- @treturn ?table `{ facts, rows, phases }`
+function run_store:telemetry()
+  local facts = self:meta "telemetry"
+  if not facts then return nil end
+  local rows = must(self.db:rows "SELECT session, moment, variant, dataset, phase, device, record FROM telemetry ORDER BY id")
+  for _, row in ipairs(rows) do row.record = json.decode(row.record) end
+  return { facts = facts, rows = rows, phases = self:phases() }
 end
 
 function run_store:put_event(at_ns, kind, text, where)
