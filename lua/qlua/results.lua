@@ -26,6 +26,9 @@ results.VOLATILE = {
   "variants.*.datasets.*.tpot_seconds", "variants.*.datasets.*.longest_pause_seconds",
   "variants.*.datasets.*.questions_per_second", "variants.*.datasets.*.tokens_per_second",
   "variants.*.datasets.*.window_seconds", "variants.*.datasets.*.window_sessions",
+  "telemetry", "variants.*.gpu", "variants.*.memory", "variants.*.datasets.*.energy_joules", "variants.*.datasets.*.energy_source",
+  "variants.*.datasets.*.energy_seconds", "variants.*.datasets.*.energy_above_idle_joules",
+  "variants.*.datasets.*.energy_per_correct_joules", "variants.*.datasets.*.energy_above_idle_per_correct_joules",
   "variants.*.datasets.*.retries", -- how often a request had to be sent again is the server's momentary state
   -- what follows from speed
   "verdict.serving", "verdict.pareto", "verdict.status", "verdict.chosen", "verdict.reason", "verdict.headline", "verdict.sentences",

@@ -18,6 +18,7 @@ local secrets = require "qlua.secrets"
 local sender = require "qlua.sender"
 local supervisor = require "qlua.supervisor"
 local sys = require "qlua.core.sys"
+local telemetry = require "qlua.telemetry"
 local term = require "qlua.core.term"
 
 local run = {}
@@ -213,7 +214,9 @@ local function ask_dataset(self, one, dataset, server, client)
   local phase = self.store:open_phase(one.name, dataset.name, clock.now_ns() + self.wall_offset_ns)
   local job = new_job(self, one, dataset, server, client)
   self.progress:phase(one.name, dataset.name, dataset.task:size(), 0, count_known(self, one, dataset))
+  local measured_from = self.telemetry:begin_phase()
   local tally = pipeline.ask(job)
+  self.telemetry:end_phase(measured_from, { phase = phase, variant = one.name, dataset = dataset.name })
   self.store:update_phase(phase, clock.now_ns() + self.wall_offset_ns, tally.asked)
   self.store:commit()
   self.progress:finish()
@@ -286,12 +289,18 @@ local function run_variant(self, one)
     self.progress:message { en = one.name .. ": all answers are there already", zh = one.name .. "：已全部作答" }
     return nil
   end
+  local taken = self.telemetry:before_launch(one)
+  if taken then
+    if taken.kind ~= "cancelled" then self.store:put_event(clock.wall_ns(), "variant_failed", taken.text, { variant = one.name }) end
+    return taken
+  end
   local client = http.open { max_in_flight = self.made.config.benchmark.concurrency }
   self.client = client
   local server, err = start_server(self, one, client)
   if server then
     self.server = server
     record_server(self, one, server)
+    self.telemetry:after_launch(one, server)
     local _
     _, err = xpcall(ask_all, function(raised)
       return type(raised) == "table" and raised or { kind = "internal", text = debug.traceback(tostring(raised), 2) }
@@ -322,7 +331,14 @@ end
 
 -- ---- the whole ----------------------------------------------------------------------------------------------
 
+local function open_telemetry(self)
+  self.telemetry = telemetry.open { is_wanted = self.made.config.benchmark.collect_memory, store = self.store, nonce = self.nonce,
+    is_stopped = function() return self.stopped end }
+  self.store:meta("telemetry", self.telemetry:facts())
+end
+
 local function conclude(self, errors)
+  self.telemetry:close()
   self.store:meta("finished_at", clock.iso())
   self.store:commit()
   local is_written, summary = pcall(run_report.write, self.dir, self.store, self.options)
@@ -357,6 +373,7 @@ function run.execute(made, options)
     nonce = ("%x%x"):format(sys.pid(), clock.wall_ns()), control = control.of(made) }
   open_session(self)
   watch_signals(self)
+  open_telemetry(self)
   local errors = {}
   for _, one in ipairs(made.variants) do
     if self.stopped then break end

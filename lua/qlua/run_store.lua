@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The run's store: the records of a run, put and read. SQL lives here and in schema.lua, nowhere else.
 
+local clock = require "qlua.core.clock"
 local json = require "qlua.core.json"
 local pack = require "qlua.core.pack"
 local schema = require "qlua.schema"
@@ -163,6 +164,29 @@ function run_store:answers()
   end, nil, nil, closing
 end
 
+--- All that is known of the answers of one variant on one dataset, in the order of the questions, one at a time.
+function run_store:whole_answers(variant, dataset)
+  local nextrow, cursor, _, closing = self.db:each([[
+    SELECT a.*, s.position, s.grp AS "group", s.target, s.row_sha256
+    FROM answer a JOIN sample s ON s.dataset = a.dataset AND s.id = a.sample
+    WHERE a.variant = ? AND a.dataset = ? ORDER BY s.position, a.repeat_index]], variant, dataset)
+  return function()
+    local row = nextrow(cursor)
+    if row then row.scores = row.scores and json.decode(row.scores) or {} end
+    return row
+  end, nil, nil, closing
+end
+
+--- Names of the metrics that a scorer gave beside its score, sorted.
+function run_store:metrics_of(scorer)
+  local names = {}
+  for row in self.db:each([[SELECT DISTINCT m.key AS name FROM answer a, json_each(a.scores) s, json_each(s.value, '$.metrics') m
+    WHERE s.key = ? ORDER BY m.key]], scorer) do
+    names[#names + 1] = row.name
+  end
+  return names
+end
+
 --- Texts of the replies with their prompts, as qlua.health wants them; one at a time, none held on to.
 function run_store:texts()
   local nextrow, cursor, _, closing = self.db:each [[
@@ -181,7 +205,23 @@ function run_store:update_phase(id, end_ns, asked)
 end
 
 function run_store:phases()
-  return must(self.db:rows "SELECT variant, dataset, session, start_ns, end_ns, asked FROM phase ORDER BY id")
+  return must(self.db:rows "SELECT id, variant, dataset, session, start_ns, end_ns, asked FROM phase ORDER BY id")
+end
+
+--- One row of `qlua.telemetry`.
+function run_store:put_telemetry(moment, where, device, record)
+  self:put("INSERT INTO telemetry (session, moment, variant, dataset, phase, at_ns, device, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    self.session, moment, where.variant, where.dataset, where.phase, clock.wall_ns(), device, json.encode(record))
+end
+
+--- What `qlua.summary.hardware` wants, or nil for a run without.
+-- @treturn ?table `{ facts, rows, phases }`
+function run_store:telemetry()
+  local facts = self:meta "telemetry"
+  if not facts then return nil end
+  local rows = must(self.db:rows "SELECT session, moment, variant, dataset, phase, device, record FROM telemetry ORDER BY id")
+  for _, row in ipairs(rows) do row.record = json.decode(row.record) end
+  return { facts = facts, rows = rows, phases = self:phases() }
 end
 
 function run_store:put_event(at_ns, kind, text, where)

@@ -41,6 +41,10 @@ CREATE TABLE answer (variant TEXT NOT NULL, dataset TEXT NOT NULL, sample TEXT N
 CREATE TABLE phase (id INTEGER PRIMARY KEY, session INTEGER NOT NULL, variant TEXT NOT NULL, dataset TEXT NOT NULL,
   start_ns INTEGER NOT NULL, end_ns INTEGER, asked INTEGER NOT NULL DEFAULT 0);
 
+-- what the GPUs did: moment idle, baseline, loaded or phase; record: figures of one device (docs/gpu.md)
+CREATE TABLE telemetry (id INTEGER PRIMARY KEY, session INTEGER NOT NULL, moment TEXT NOT NULL, variant TEXT, dataset TEXT,
+  phase INTEGER, at_ns INTEGER NOT NULL, device TEXT NOT NULL, record TEXT NOT NULL);
+
 -- retries, crashes, warnings: what a reader of the numbers may want to know
 CREATE TABLE event (id INTEGER PRIMARY KEY, session INTEGER NOT NULL, at_ns INTEGER NOT NULL, variant TEXT, dataset TEXT,
   sample TEXT, kind TEXT NOT NULL, text TEXT NOT NULL);

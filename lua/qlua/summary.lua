@@ -8,6 +8,7 @@
 -- one to conclude is `verdict` (`qlua.summary.verdict`).
 local cell = require "qlua.summary.cell"
 local compare = require "qlua.summary.compare"
+local hardware = require "qlua.summary.hardware"
 local json = require "qlua.core.json"
 local measure = require "qlua.summary.measure"
 local outcomes = require "qlua.outcomes"
@@ -268,8 +269,9 @@ end
 -- latency_ns, ttft_ns, gaps, start_ns, end_ns, session, tries, turns, text_sha256, prompt_sha256 }`; in any order, none
 -- held on to
 -- @tparam table run `{ id, simulated, started_at, finished_at, model, variants, datasets, config, manifest,
--- baseline, control, health }`; `control` `{ name, share, expected }` is the baseline's second pass, whose rows come under that
--- name; `health` what `qlua.health` counted; a dataset's `expected` says how many answers (questions times repeats) a complete run has, its
+-- baseline, control, health, telemetry }`; `control` `{ name, share, expected }` is the baseline's second pass, whose rows come under
+-- that name; `health` what `qlua.health` counted; `telemetry` the rows of `qlua.telemetry`; a dataset's `expected` says how many
+-- answers (questions times repeats) a complete run has, its
 -- `group_categories` to which category a group belongs
 -- @treturn table the Summary
 -- @raise for a row of an unknown variant, dataset or outcome, and for one that comes twice
@@ -301,6 +303,7 @@ function summary.build(rows, run)
     end
     doc.variants[variant.name] = result
   end
+  hardware.add(doc, run.telemetry)
   doc.summary = totals(doc)
   doc.summary.best = best(doc)
   if doc.variants[doc.baseline or ""] then doc.verdict = verdict.build(doc, state, run) end

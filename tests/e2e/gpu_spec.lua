@@ -1,0 +1,68 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- A whole run on a machine with a GPU, which a driver of the tests' own plays (tests/fake/nvml.c).
+local file = require "qlua.core.file"
+local proc = require "qlua.core.proc"
+local support = require "support"
+
+local fake = support.exe:match "^(.*)/" .. "/fake/libfake_nvml.so"
+local WATTS = { 100, 0 } -- of the two devices
+
+local function library_in(folder, state)
+  local path = folder .. "/nvml.so"
+  assert(proc.run { argv = { "cp", fake, path } })
+  support.write(path .. ".state", state)
+  return path
+end
+
+local state = ("count 2\nname NVIDIA H200\nuuid.0 GPU-0\nuuid.1 GPU-1\nmemory_total 150000000000\nmemory_used.0 %d\nmemory_used.1 0\n"
+  .. "energy 7\npower.0 %d\npower.1 %d\ntemperature 55\nsm_clock 1500\nthrottle 4\n"):format(40 << 30, WATTS[1] * 1000, WATTS[2])
+
+describe("a run beside a GPU", function()
+  local folder, sim
+  setup(function()
+    folder = support.folder()
+    sim = support.sim { "--dataset", "gsm8k", "--data", support.sample_data, "--limit", "10" }
+  end)
+  teardown(function()
+    sim.stop()
+    support.clean()
+  end)
+
+  local function run_with(name, env, words)
+    local place = support.folder()
+    local argv = { "gsm8k", "--url", sim.url, "--model", "qlua-sim", "--data", support.sample_data, "--limit", "10" }
+    for _, word in ipairs(words or {}) do argv[#argv + 1] = word end
+    local run = support.run(place, argv, { env = env })
+    assert.equal(0, run.code, name .. ": " .. run.all)
+    return support.results(run.dir), run
+  end
+
+  it("measures the device that holds the model, and no other", function()
+    if not file.stat(fake) then return pending("no " .. fake .. ": build the target fake_nvml") end
+    local doc, run = run_with("with", { QLUA_NVML = library_in(folder, state) })
+    assert.equal("nvml", doc.telemetry.source)
+    assert.equal(2, #doc.telemetry.devices)
+    local one = doc.variants["qlua-sim"]
+    assert.equal(1, #one.gpu.devices)
+    local device = one.gpu.devices[1]
+    assert.same({ "GPU-0", "NVIDIA H200", 55, 1500, 1.0 },
+      { device.uuid, device.name, device.temperature_c_max, device.sm_clock_mhz_mean, device.throttle.sw_power_cap })
+    assert.equal(40 << 30, one.memory.peak_bytes)
+    local cell = one.datasets.gsm8k
+    assert.equal("integrated", cell.energy_source) -- the counter stands still
+    assert.is_true(math.abs(cell.energy_joules / cell.energy_seconds - WATTS[1]) < 1e-6)
+    local rows = support.rows(run.dir, "SELECT moment, device FROM telemetry ORDER BY id")
+    assert.same({ "loaded GPU-0", "loaded GPU-1", "phase GPU-0" }, { rows[1].moment .. " " .. rows[1].device,
+      rows[2].moment .. " " .. rows[2].device, rows[3].moment .. " " .. rows[3].device })
+    assert.equal(3, #rows)
+  end)
+
+  it("says why nothing was measured, and is none the worse", function()
+    local doc = run_with("without", { QLUA_NVML = folder .. "/no-such-library.so", PATH = "/usr/bin:/bin" })
+    assert.is_nil(doc.telemetry.source)
+    assert.matches("no%-such%-library", doc.telemetry.reason)
+    assert.is_nil(doc.variants["qlua-sim"].memory)
+    doc = run_with("off", { QLUA_NVML = library_in(support.folder(), state) }, { "--set", "benchmark.collect_memory=false" })
+    assert.equal("benchmark.collect_memory is off", doc.telemetry.reason)
+  end)
+end)
