@@ -7,6 +7,7 @@ setup:           ; tools/setup --tests
 build:           ; cmake --preset release && cmake --build --preset release
 lint:            ; tools/lint
 doors:           ; tools/doors
+web:             ; tools/setup --web && build/debug/qlua lua tests/spec/run.lua tests/web/page_web.lua
 asan:            ; tools/sanitize asan
 tsan:            ; tools/sanitize tsan
 fuzz:            ; tools/fuzz $(or $(T),sse) $(or $(N),60)
@@ -16,4 +17,4 @@ e2e:             ; build/debug/qlua lua tests/spec/run.lua tests/e2e/*_spec.lua
 soak:            ; QLUA_E2E_KILLS=$(or $(N),50) build/debug/qlua lua tests/spec/run.lua tests/e2e/kill_spec.lua
 golden:          ; QLUA_GOLDEN=write build/debug/qlua lua tests/spec/run.lua tests/spec/report_spec.lua tests/spec/html_spec.lua
 
-.PHONY: demo check setup build lint doors asan tsan fuzz bench install e2e soak golden
+.PHONY: web demo check setup build lint doors asan tsan fuzz bench install e2e soak golden

@@ -11,5 +11,6 @@ return q.suite {
     { name = "hellaswag", num_samples = 40 },
     { name = "mmlu", num_samples = 40 },
   },
+  settings = { benchmark = { control = true } },   -- the baseline twice: the noise floor of every comparison
   reports  = { "markdown", "html" },
 }

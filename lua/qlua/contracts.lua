@@ -53,7 +53,7 @@ local fields = {
   scorer = {
     name = { "string", required = true }, summary = { "pair", required = true }, modes = { "modes" }, tags = { "strings" },
     extract = { "function", required = true }, score = { "function", required = true }, examples = { "tables" },
-    metrics = { "any" }, notes = { "text" }, args = { "table" },
+    metrics = { "any" }, notes = { "text" }, args = { "table" }, lm_eval = { "table" },
   },
   server = {
     name = { "string", required = true }, summary = { "pair", required = true }, simulated = { "boolean" },

@@ -279,6 +279,28 @@ local function run_sample(job, index)
   return row
 end
 
+-- What a replay puts is there already.
+local function without_puts(store)
+  local function nothing() end
+  return setmetatable({ put_prompt = nothing, put_sample = nothing }, { __index = store })
+end
+
+--- A question's stored response, made again from what came back then; nothing is sent or put.
+-- @tparam table job whose sender only replays
+-- @tparam integer index of the sample, from 0
+-- @treturn table Sample
+-- @treturn ?table Prompt
+-- @treturn ?table Response
+-- @treturn ?table err why there is none
+function pipeline.replay(job, index)
+  local replaying = setmetatable({ store = without_puts(job.store) }, { __index = job })
+  local sample, prompt, prompt_sha256, err = prepare(replaying, index)
+  if err then return sample, prompt, nil, err end
+  local response
+  response, err = ask_sample(replaying, sample, prompt, prompt_sha256)
+  return sample, prompt, response, err
+end
+
 -- ---- all of them ----------------------------------------------------------------------------------------
 
 local function new_tally(total)

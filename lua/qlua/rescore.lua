@@ -39,7 +39,12 @@ end
 local function never() return false end
 local function nothing() end
 
-local function new_job(store, one, dataset, offsets)
+--- A job whose sender answers from the store and never sends.
+-- @tparam table store
+-- @tparam table one a variant of a plan
+-- @tparam table dataset a dataset of it
+-- @tparam table offsets of(session) → ns, stream
+function rescore.job(store, one, dataset, offsets)
   local endpoint = dataset.endpoint or one.variant.server.endpoint or "completions"
   return {
     task = dataset.task, script = dataset.script, dataset = dataset, variant = one.variant, mode = dataset.mode,
@@ -59,17 +64,22 @@ local function session_offsets(store)
   return function(session) return known[session] or 0 end
 end
 
--- The stored identities stand: how a variant was served then is a fact, whatever its dialect would do now.
-local function stored_identities(store, made)
+--- The stored identities stand: how a variant was served then is a fact, whatever its dialect would do now.
+function rescore.restore_identities(store, made)
   local identities = {}
   for _, variant in ipairs(store:variants()) do identities[variant.name] = variant.identity end
   for _, one in ipairs(made.variants) do one.variant.identity = identities[one.name] end
 end
 
+--- What a job must know of the sessions that asked.
+function rescore.offsets(store, config)
+  return { of = session_offsets(store), stream = config.benchmark.collect_latency }
+end
+
 local function judge_all(store, one, datasets, offsets, options)
   for _, dataset in ipairs(datasets) do
     local before = outcomes_before(store, one.name, dataset.name)
-    local tally = pipeline.ask(new_job(store, one, dataset, offsets))
+    local tally = pipeline.ask(rescore.job(store, one, dataset, offsets))
     local counts = count_changes(store, one.name, dataset.name, before)
     counts.without_reply = dataset.task:size() - tally.done
     options.on_dataset(one.name, dataset.name, counts)
@@ -90,9 +100,9 @@ function rescore.run(dir, options)
   local made
   made, err = plan.make(config, { data_dir = options.data_dir or store:meta "data_dir", is_offline = true })
   if not made then return nil, err end
-  stored_identities(store, made)
+  rescore.restore_identities(store, made)
   store.session = store:one("SELECT max(number) AS number FROM session").number
-  local offsets = { of = session_offsets(store), stream = config.benchmark.collect_latency }
+  local offsets = rescore.offsets(store, config)
   for _, one in ipairs(made.variants) do judge_all(store, one, made.datasets, offsets, options) end
   local again, stored = control.of(made), store:control()
   if again and stored then

@@ -164,6 +164,29 @@ function run_store:answers()
   end, nil, nil, closing
 end
 
+--- All that is known of the answers of one variant on one dataset, in the order of the questions, one at a time.
+function run_store:whole_answers(variant, dataset)
+  local nextrow, cursor, _, closing = self.db:each([[
+    SELECT a.*, s.position, s.grp AS "group", s.target, s.row_sha256
+    FROM answer a JOIN sample s ON s.dataset = a.dataset AND s.id = a.sample
+    WHERE a.variant = ? AND a.dataset = ? ORDER BY s.position, a.repeat_index]], variant, dataset)
+  return function()
+    local row = nextrow(cursor)
+    if row then row.scores = row.scores and json.decode(row.scores) or {} end
+    return row
+  end, nil, nil, closing
+end
+
+--- Names of the metrics that a scorer gave beside its score, sorted.
+function run_store:metrics_of(scorer)
+  local names = {}
+  for row in self.db:each([[SELECT DISTINCT m.key AS name FROM answer a, json_each(a.scores) s, json_each(s.value, '$.metrics') m
+    WHERE s.key = ? ORDER BY m.key]], scorer) do
+    names[#names + 1] = row.name
+  end
+  return names
+end
+
 --- Texts of the replies with their prompts, as qlua.health wants them; one at a time, none held on to.
 function run_store:texts()
   local nextrow, cursor, _, closing = self.db:each [[

@@ -367,8 +367,11 @@ local function judged(page, summary)
   verdict.first(page, summary)
 end
 
+-- One variant alone has nothing to differ from.
+local function is_compared(summary) return summary.verdict ~= nil and #summary.variant_order > 1 end
+
 local function grounds(page, summary)
-  if not summary.verdict then return end
+  if not is_compared(summary) then return end
   verdict.accuracy(page, summary)
   figures.differences(page, summary)
   prompt_checks(page, summary)
@@ -393,7 +396,7 @@ return q.report {
     head(page, summary)
     judged(page, summary)
     variants(page, summary)
-    if summary.verdict then verdict.differences(page, summary) end
+    if is_compared(summary) then verdict.differences(page, summary) end
     accuracy(page, summary)
     figures.accuracy(page, summary)
     grounds(page, summary)
@@ -403,7 +406,7 @@ return q.report {
     scorers(page, summary)
     for _, dataset in ipairs(summary.dataset_order) do group_table(page, summary, dataset) end
     method(page, summary)
-    if summary.verdict then
+    if is_compared(summary) then
       verdict.power(page, summary)
       verdict.rule(page, summary)
     end

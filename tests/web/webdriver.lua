@@ -27,11 +27,10 @@ local function command(self, method, path, body)
   local reply = self.client:send { url = self.url .. path, method = method, total_ms = 120000, max_body_bytes = 256 << 20,
     headers = { ["content-type"] = "application/json" }, body = body and json.encode(body) or nil }
   if reply.error then return nil, reply.error.text end
-  local value = json.decode(reply.body)
-  value = type(value) == "table" and value.value or nil
+  local value = (json.decode(reply.body) or {}).value
   if reply.status ~= 200 then return nil, type(value) == "table" and tostring(value.message) or "HTTP " .. reply.status end
-  if value == json.null then value = nil end
-  return value == nil and true or value
+  if value == nil or value == json.null then return true end -- done, and nothing to say
+  return value
 end
 
 local function must(value, err)

@@ -32,7 +32,7 @@ local TAIL = [[
     list:*) words="datasets scorers servers layouts suites" ;;
     new:*) words="dataset scorer" ;;
     completion:*) words="bash" ;;
-    show:*) words=$(_qlua_names datasets) ;;
+    show:* | score:*) words=$(_qlua_names datasets) ;;
     run:*) words="$(_qlua_names datasets) $(_qlua_names suites)" ;;
     *) words= ;;
   esac

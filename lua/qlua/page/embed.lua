@@ -13,6 +13,8 @@ local embed = {}
 
 embed.CHUNK = 500
 embed.BUDGET_MB = 32
+-- With less than this left nobody's texts fit any more.
+local LEAST = 200
 
 local outcome_index = {}
 for i, entry in ipairs(outcomes.list) do outcome_index[entry.name] = i - 1 end
@@ -148,17 +150,17 @@ local function gather(source, wanted, budget)
   local head_number, head_list = numbering()
   for _, i in ipairs(in_order(wanted)) do
     local one, before = wanted[i], #head_list
-    local texts = used < budget and source:texts(one.dataset, one.sample, one.repeat_index)
+    local texts = used + LEAST < budget and source:texts(one.dataset, one.sample, one.repeat_index)
     if texts then
       split_texts(texts, head_number)
-      local block = json.encode(texts)
-      local head = head_list[before + 1]
-      if head then heads[#heads + 1] = json.encode(head) end
-      used = used + #block + (head and #heads[#heads] or 0)
-      taken[i] = block
-    else
-      left_out = left_out + 1
+      local block, head = json.encode(texts), head_list[before + 1]
+      if head then
+        heads[#heads + 1] = json.encode(head)
+        used = used + #heads[#heads]
+      end
+      if used + #block <= budget then taken[i], used = block, used + #block end
     end
+    if not taken[i] then left_out = left_out + 1 end
   end
   return taken, heads, left_out
 end

@@ -27,7 +27,8 @@ end
 local FIELDS = { variant = "string", served_model = "string", seed = "count", accuracy = "table", formats = "table",
   invalid = "table", datasets = "table", latency = "table", faults = "table", max_model_len = "count",
   max_running = "count", ready_after_ms = "number", tokens_per_event = "count", stamp = "boolean", role_event = "string",
-  exit_at_start = "table", rerun_flip = "table", api_key_env = "string", ledger = "string", host = "string", port = "count", unix_socket = "string" }
+  exit_at_start = "table", rerun_flip = "table",
+  api_key_env = "string", ledger = "string", host = "string", port = "count", unix_socket = "string" }
 local DATASET = { dataset = "string", data_dir = "any", mode = "string", shots = "count", limit = "count", args = "table",
   endpoint = "string", form = "string", scorers = "table", split = "string" }
 local LATENCY = { ttft_ms = "number", itl_ms = "number", jitter = "share", per_running = "number",

@@ -146,11 +146,11 @@ function paired.class(lo, hi, margin)
 end
 
 --- What would settle an inconclusive interval if the difference stays as it is: n·(half-width / distance to the margin)².
--- @treturn table `{ questions, repeats }`, or `{ never = true }` when the difference lies at the margin
+-- @treturn table `{ questions, repeats }`, or `{ never = true }` when the difference lies at the margin (some 900 times as many questions)
 function paired.needs(found, margin)
   local distance = found.difference + margin
   local half = distance > 0 and found.difference - found.lo or found.hi - found.difference
-  if math.abs(distance) * 100 < half then return { never = true } end
+  if math.abs(distance) * 30 < half then return { never = true } end
   local factor = (half / distance) ^ 2
   return { questions = math.ceil(found.n * factor), repeats = math.ceil(factor) }
 end

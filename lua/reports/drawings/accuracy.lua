@@ -147,7 +147,7 @@ end
 local function draw_difference(sheet, page, row, y, scale)
   local at, color = y + ROW / 2, plot.series(row.index)
   local tip = page:signed_interval(row.value, row.bounds, 2)
-  sheet:text(LEFT - 12, at + 4, row.label, row.is_suite and "strong" or "label", "end")
+  sheet:label(LEFT - 12, at + 4, row.label, row.is_suite and "strong" or "label", "end")
   if row.margin then
     local limit = scale.place(-row.margin)
     sheet:rect(LEFT, y + 1, limit - LEFT, ROW - 2, "beyond")
@@ -289,7 +289,7 @@ function accuracy.funnel(page, summary, dataset, languages, is_alone)
   draw_limits(sheet, limits, across, up)
   for _, point in ipairs(points) do
     local x, y = across.place(point.pairs), up.place(point.difference_pt)
-    sheet:circle(x, y, point.stands_out and 6 or 4, plot.series(index[point.variant] or 1),
+    sheet:circle(x, y, point.stands_out and 6 or 4, "light " .. plot.series(index[point.variant] or 1),
       ("%s · %s: %s (n = %s)"):format(point.variant, point.group, page:signed(point.difference_pt, 1), page:count(point.pairs)))
     if point.stands_out then sheet:text(x + 9, y + 4, point.group, "strong") end
   end

@@ -85,6 +85,24 @@ function plot:text(x, y, say, class, anchor)
   put(joined(self, say), "both")
 end
 
+--- A label in a narrow place: both languages stand one above the other.
+function plot:label(x, y, say, class, anchor)
+  local two = type(say) == "table" and say.en ~= say.zh and #self.languages == 2
+  if not two then return self:text(x, y, say, class, anchor) end
+  local function put(text, at, style, shown)
+    add(self, ('<text class="%s" x="%s" y="%s"%s%s>%s</text>'):format(style, number(x), number(at),
+      anchor and (' text-anchor="%s"'):format(anchor) or "", shown and (' data-shown="%s"'):format(shown) or "",
+      self.page:literal(text)))
+  end
+  local both = not self.is_alone and "both" or nil
+  if not self.is_alone then
+    put(say.en, y, class, "en")
+    put(say.zh, y, class, "zh")
+  end
+  put(say.en, y - 6, class .. " close", both)
+  put(say.zh, y + 6, class .. " close", both)
+end
+
 --- Names of variants with their colours, in a row.
 -- @treturn number how high they are
 function plot:legend(names, x, y)
@@ -140,6 +158,19 @@ function plot.scale(lo, hi, from, to, count)
       local inside = math.max(lo, math.min(hi, value))
       return from + (inside - lo) / (hi - lo) * (to - from)
     end }
+end
+
+local SECONDS = { 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400 }
+
+--- A scale of seconds from 0, with ticks that are round for a clock.
+function plot.time_scale(last, from, to)
+  local scale, step = plot.scale(0, last, from, to), 86400 * math.ceil(last / 86400 / 6)
+  for i = #SECONDS, 1, -1 do
+    if last / SECONDS[i] <= 7 then step = SECONDS[i] end
+  end
+  scale.ticks = {}
+  for i = 0, math.floor(last / step) do scale.ticks[#scale.ticks + 1] = i * step end
+  return scale
 end
 
 --- A logarithmic scale; both ends are above zero.

@@ -15,7 +15,7 @@ local say = {
   of_pareto = { en = "Accuracy against throughput", zh = "准确率与吞吐量的取舍" },
   of_course = { en = "Course of the run", zh = "运行过程" },
   not_measured = { en = "not measured", zh = "未测量" },
-  share = { en = "share of replies done by then", zh = "到此时已完成的回复比例" },
+  share = { en = "cumulative share", zh = "累计占比" },
   per_second = { en = "{n} questions/s", zh = "{n} 题/秒" },
   tokens = { en = "{n} tokens/s", zh = "{n} 词元/秒" },
   ratio = { en = "ratio to the baseline", zh = "与基线之比" },
@@ -166,11 +166,11 @@ end
 
 -- ---- serving figures ----------------------------------------------------------------------------------------------
 
-local SERVING_LEFT = 200 -- in both languages the names of the axes are long
+local SERVING_LEFT = 200 -- the names of the axes are long
 
 local function draw_axis_row(sheet, page, summary, axis, y, scale)
   local serving = summary.verdict.serving
-  sheet:text(SERVING_LEFT - 12, y + 16, say.axes[axis.name] or axis.name, "label", "end")
+  sheet:label(SERVING_LEFT - 12, y + 16, say.axes[axis.name] or axis.name, "label", "end")
   if not axis.measured then return sheet:text(SERVING_LEFT, y + 16, say.not_measured, "muted") end
   local n = 0
   for i, variant in ipairs(summary.variant_order) do
@@ -226,7 +226,8 @@ local function measured_point(summary, variant)
     local cell, base = cell_of(summary, variant, dataset), cell_of(summary, summary.baseline, dataset)
     local d = cell and cell.against_baseline
     if not (d and d.difference_pt and cell.questions_per_second and base and base.questions_per_second) then return nil end
-    difference, log_ratio, n = difference + d.difference_pt, log_ratio + math.log(cell.questions_per_second / base.questions_per_second), n + 1
+    difference, n = difference + d.difference_pt, n + 1
+    log_ratio = log_ratio + math.log(cell.questions_per_second / base.questions_per_second)
   end
   return n > 0 and { y = difference / n, x = math.exp(log_ratio / n) } or nil
 end
@@ -317,7 +318,7 @@ function speed.course(page, summary, timeline, languages, is_alone)
   local height = 44 + 34 * #names
   local sheet = plot.new(page, height, languages)
   sheet.is_alone = is_alone
-  local scale = plot.scale(0, math.max(last, 1), LEFT, WIDTH - 20)
+  local scale = plot.time_scale(math.max(last, 1), LEFT, WIDTH - 20)
   sheet:axis(scale, 4, height - 40, function(value) return page:span(value) end)
   for i, variant in ipairs(names) do sheet:text(LEFT - 12, 34 * (i - 1) + 25, variant, "label", "end") end
   local dataset_index = {}

@@ -359,6 +359,7 @@
   };
 
   let current = null;
+  const drawWelcome = () => detail.replaceChildren(element("p", "meta", say("pick")), element("p", "meta", say("keys")));
   const open = async (row, keepsHash) => {
     opened = row.index;
     panes.classList.add("open");
@@ -439,7 +440,7 @@
     help.append(helpText, closeHelp);
     panes.append(list, detail);
     home.replaceChildren(bar, counted, panes, size, help);
-    detail.append(element("p", "meta", say("pick")), element("p", "meta", say("keys")));
+    drawWelcome();
   };
 
   const start = async () => {
@@ -452,7 +453,7 @@
     build();
     label();
     show(all);
-    onLanguage(() => { label(); drawList(); if (current) drawDetail(...current); });
+    onLanguage(() => { label(); drawList(); if (current) drawDetail(...current); else drawWelcome(); });
     document.addEventListener("keydown", onKey);
     window.addEventListener("hashchange", openByHash);
     openByHash();

@@ -10,6 +10,7 @@ return q.scorer {
   name = "lm_eval.gsm8k_flexible",
   summary = { en = "GSM8K as lm-eval: last number", zh = "GSM8K（lm-eval 口径）：最后一个数" },
   modes = { "generate" },
+  lm_eval = { filter = "flexible-extract", metric = "exact_match", fallback = "[invalid]" }, -- what it stands for there
 
   extract = function(response)
     return q.extract.regex(response.text or "", [[(-?[$0-9.,]{2,})|(-?[0-9]+)]], { pick = "last", how = "flexible" })

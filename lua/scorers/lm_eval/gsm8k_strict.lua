@@ -10,6 +10,7 @@ return q.scorer {
   name = "lm_eval.gsm8k_strict",
   summary = { en = "GSM8K as lm-eval: number after ####", zh = "GSM8K（lm-eval 口径）：#### 之后的数" },
   modes = { "generate" },
+  lm_eval = { filter = "strict-match", metric = "exact_match", fallback = "[invalid]" }, -- what it stands for there
 
   extract = function(response)
     return q.extract.regex(response.text or "", [[#### (\-?[0-9\.\,]+)]], { pick = "first", how = "strict" })
