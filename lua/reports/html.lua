@@ -138,6 +138,8 @@ local function drawings(page, summary)
   figures.throughput(page, summary)
   figures.times(page, summary)
   figures.serving(page, summary)
+  page:heading(2, titles.hardware.heading)
+  figures.hardware(page, summary)
   if compares then
     page:heading(2, titles.choice.heading)
     figures.choice(page, summary)

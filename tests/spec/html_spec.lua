@@ -78,6 +78,23 @@ describe("the HTML report", function()
     assert.is_nil(set(doc, { language = "en" }):find('id="figure-latency"', 1, true))
   end)
 
+  it("draws memory and energy where they were measured, and says where they were not", function()
+    local doc = verdict_fixture.summary()
+    local html = set(doc, { language = "en" })
+    assert.is_truthy(html:find("Memory: not measured.", 1, true))
+    assert.is_truthy(html:find("Energy: not measured.", 1, true))
+    doc.telemetry = { reason = "no <GPU>" }
+    assert.is_truthy(set(doc, { language = "en" }):find("Why: <code>no &lt;GPU&gt;</code>", 1, true))
+    doc.variants.fp8.memory = { loaded_bytes = 8.4e9, peak_bytes = 9.7e9 }
+    doc.variants.fp8.datasets.gsm8k.energy_joules, doc.variants.fp8.datasets.gsm8k.energy_per_correct_joules = 9000, 76.3
+    doc.variants.awq.datasets.gsm8k.energy_joules = 55
+    html = set(doc, { language = "en" })
+    for _, shown in ipairs { "7.8 GiB loaded, 9.0 GiB at most", "76.3 J per correct answer", "55.0 J in all" } do
+      assert.is_truthy(html:find(shown, 1, true), shown)
+    end
+    assert.is_nil(html:find("Memory: not measured.", 1, true))
+  end)
+
   it("says that it has no samples when it was made from a file alone", function()
     local html = set(verdict_fixture.summary(), { language = "en" })
     assert.is_truthy(html:find("holds no single samples", 1, true))

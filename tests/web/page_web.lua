@@ -55,8 +55,6 @@ local function requests()
 end
 
 local function count() return browser:run "return document.querySelector('.counted').textContent" end
-local function title() return browser:run "return (document.querySelector('.detail h3 a') || {}).textContent || ''" end
-
 local function choose(name, value)
   browser:run("const s = document.getElementById('filter-' + arguments[0]); s.value = arguments[1]; "
     .. "s.dispatchEvent(new Event('change', { bubbles: true })); return s.value", name, value)
@@ -190,7 +188,8 @@ describe("the page in a browser", function()
   it("switches languages and colours", function()
     open(page_url)
     local function shown(lang)
-      return browser:run("return getComputedStyle(document.querySelector('h1 span[lang=\"' + arguments[0] + '\"]')).display !== 'none'", lang)
+      return browser:run("const part = document.querySelector('h1 span[lang=\"' + arguments[0] + '\"]');"
+        .. "return getComputedStyle(part).display !== 'none'", lang)
     end
     assert.is_true(shown "en")
     assert.is_false(shown "zh-Hans")

@@ -2,6 +2,7 @@
 --- Figures: every drawing of a report with its heading and caption, for layouts to place. What cannot be drawn, because
 -- it was not measured or there is nothing to compare, leaves nothing behind.
 local accuracy = require "drawings.accuracy"
+local hardware = require "drawings.hardware"
 local speed = require "drawings.speed"
 
 local figures = {}
@@ -45,7 +46,15 @@ figures.say = {
       zh = "按实际用时计算的每秒题数（并发数见配置）。" },
     serving = { en = "Every serving figure as a ratio to the baseline. The arrow at the right points to the better side.",
       zh = "各项服务指标与基线之比，右侧箭头指向更优的一侧。" },
-    memory = { en = "Memory and energy: not measured.", zh = "显存与能耗：未测量。" },
+  },
+  hardware = {
+    heading = { en = "Memory and energy", zh = "显存与能耗" },
+    memory = { en = "What every variant's server holds of its GPUs' memory, and at most held (lighter).",
+      zh = "各变体的服务占用的显存，浅色为峰值。" },
+    energy = { en = "Energy while the questions were answered, for each correct answer.", zh = "回答期间的能耗，按每个正确答案计。" },
+    no_memory = { en = "Memory: not measured.", zh = "显存：未测量。" },
+    why = { en = "Why: {reason}", zh = "原因：{reason}" },
+    no_energy = { en = "Energy: not measured.", zh = "能耗：未测量。" },
   },
   choice = {
     heading = { en = "What accuracy costs", zh = "准确率与代价" },
@@ -77,6 +86,9 @@ figures.say = {
       zh = "各变体在何时回答哪个数据集。红色标记为需要重发的请求。" },
   },
 }
+
+-- The words inside the drawings are checked with those around them.
+figures.say.drawings = { accuracy = accuracy.say, hardware = hardware.say, speed = speed.say }
 
 local say = figures.say
 
@@ -116,8 +128,38 @@ function figures.times(page, summary)
 end
 
 function figures.serving(page, summary)
-  if not (summary.verdict and summary.verdict.serving) then return page:text(say.speed.memory) end
+  if not (summary.verdict and summary.verdict.serving) then return end
   page:figure("serving", say.speed.serving, function(...) return speed.serving(page, summary, ...) end)
+end
+
+local function some_variant(summary, has)
+  for _, variant in ipairs(summary.variant_order) do
+    if has(summary.variants[variant]) then return true end
+  end
+  return false
+end
+
+local function has_energy(variant)
+  for _, cell in pairs(variant.datasets) do
+    if cell.energy_joules then return true end
+  end
+  return false
+end
+
+--- Memory and energy, or that they were not measured.
+function figures.hardware(page, summary)
+  if some_variant(summary, function(variant) return variant.memory ~= nil end) then
+    page:figure("memory", say.hardware.memory, function(...) return hardware.memory(page, summary, ...) end)
+  else
+    page:text(say.hardware.no_memory)
+  end
+  if some_variant(summary, has_energy) then
+    page:figure("energy", say.hardware.energy, function(...) return hardware.energy(page, summary, ...) end)
+  else
+    page:text(say.hardware.no_energy)
+  end
+  local reason = summary.telemetry and summary.telemetry.reason
+  if reason then page:text(say.hardware.why, { reason = page:mono(reason) }) end
 end
 
 function figures.choice(page, summary)
