@@ -189,14 +189,14 @@ end
 
 -- ---- flips --------------------------------------------------------------------------------------------------------
 
-local CELL_W, CELL_H = 76, 32
+local CELL_W, CELL_H = 84, 34
 
 local function draw_matrix(sheet, page, d, x, y, title)
   local counts = { { d.both_correct, "flat" }, { d.correct_to_wrong, "bad" }, { d.wrong_to_correct, "good" }, { d.both_wrong, "flat" } }
   local most = math.max(d.correct_to_wrong, d.wrong_to_correct, 1)
-  sheet:text(x, y - 22, title, "strong")
-  sheet:text(x + CELL_W / 2, y - 5, say.variant_right, "muted", "middle")
-  sheet:text(x + CELL_W * 1.5, y - 5, say.variant_wrong, "muted", "middle")
+  sheet:text(x, y - 36, title, "strong")
+  sheet:label(x + CELL_W / 2, y - 12, say.variant_right, "muted", "middle")
+  sheet:label(x + CELL_W * 1.5, y - 12, say.variant_wrong, "muted", "middle")
   for i, one in ipairs(counts) do
     local is_flip = one[2] ~= "flat"
     local left, top = x + CELL_W * ((i - 1) % 2), y + CELL_H * ((i - 1) // 2)
@@ -218,15 +218,15 @@ function accuracy.flips(page, summary, languages, is_alone)
     end
   end
   if #list == 0 then return nil end
-  local columns, step_x, step_y = 3, 2 * CELL_W + 38, 2 * CELL_H + 54
+  local columns, step_x, step_y = 3, 2 * CELL_W + 30, 2 * CELL_H + 68
   local sheet = plot.new(page, math.ceil(#list / columns) * step_y + 4, languages)
   sheet.is_alone = is_alone
   for i, one in ipairs(list) do
-    local x, y = 74 + (i - 1) % columns * step_x, 42 + (i - 1) // columns * step_y
+    local x, y = 90 + (i - 1) % columns * step_x, 56 + (i - 1) // columns * step_y
     draw_matrix(sheet, page, one.d, x, y, one.title)
     if (i - 1) % columns == 0 then
-      sheet:text(x - 6, y + CELL_H / 2 + 4, say.base_right, "muted", "end")
-      sheet:text(x - 6, y + CELL_H * 1.5 + 4, say.base_wrong, "muted", "end")
+      sheet:label(x - 6, y + CELL_H / 2 + 4, say.base_right, "muted", "end")
+      sheet:label(x - 6, y + CELL_H * 1.5 + 4, say.base_wrong, "muted", "end")
     end
   end
   return sheet:svg(say.of_flips, is_alone)
