@@ -8,6 +8,7 @@
 #include "lua_stats.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 int ql_open_stats_samples(lua_State *L);
@@ -355,6 +356,35 @@ static void push_top_token(lua_State *L, int arg, const char *name) {
   }
 }
 
+struct known {
+  double base, variant;
+};
+
+// The likeliest first. Tokens of equal numbers are interchangeable, so a sum in this order never depends on how a table
+// is walked.
+static int by_base(const void *a, const void *b) {
+  const struct known *x = a, *y = b;
+  if (x->base != y->base)
+    return x->base > y->base ? -1 : 1;
+  return (x->variant < y->variant) - (x->variant > y->variant);
+}
+
+// The tokens on both sides as a userdata left on the stack.
+static struct known *push_known(lua_State *L, size_t *count) {
+  size_t room = 0, n = 0;
+  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1))
+    room++;
+  struct known *known = lua_newuserdatauv(L, (room + 1) * sizeof *known, 0);
+  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 2)) {
+    lua_pushvalue(L, -2);
+    if (lua_rawget(L, 2) == LUA_TNUMBER)
+      known[n++] = (struct known){lua_tonumber(L, -2), lua_tonumber(L, -1)};
+  }
+  qsort(known, n, sizeof *known, by_base);
+  *count = n;
+  return known;
+}
+
 // kl_known(base, variant), both { token = logprob } → { nats, rest_base, rest_variant, same_top, tokens }
 static int kl_known(lua_State *L) {
   lua_settop(L, 2);
@@ -363,16 +393,12 @@ static int kl_known(lua_State *L) {
   push_top_token(L, 1, "base");
   push_top_token(L, 2, "variant");
   bool same_top = !lua_isnil(L, 3) && lua_rawequal(L, 3, 4);
-  size_t count = 0, room = 0;
-  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1))
-    room++;
-  double *base = lua_newuserdatauv(L, (2 * room + 1) * sizeof *base, 0), *variant = base + room;
-  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 2)) {
-    lua_pushvalue(L, -2);
-    if (lua_rawget(L, 2) == LUA_TNUMBER) {
-      base[count] = lua_tonumber(L, -2);
-      variant[count++] = lua_tonumber(L, -1);
-    }
+  size_t count = 0;
+  const struct known *known = push_known(L, &count);
+  double *base = lua_newuserdatauv(L, (2 * count + 1) * sizeof *base, 0), *variant = base + count;
+  for (size_t i = 0; i < count; i++) {
+    base[i] = known[i].base;
+    variant[i] = known[i].variant;
   }
   struct ql_stats_kl_part part;
   if (ql_stats_kl_known(base, variant, count, &part))

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Multiple choice by log-probabilities: the sum of a continuation's tokens out of an echoed prompt, and the
 -- labels' log-probabilities out of the next token's candidates.
+-- What is kept of the candidates serves to compare variants.
 -- Everything that does not fit is an error, never a number: a server that ignores echo would otherwise score at
 -- chance level without a word.
 
@@ -109,6 +110,44 @@ function choices.labels(response, labels)
     result[i] = { logprob = type(value) == "number" and value or least, bounded = type(value) ~= "number" }
   end
   return result
+end
+
+--- As many candidates are kept as the API gives (OpenAI's limit).
+choices.MAX_CANDIDATES = 20
+
+local FLOAT_DIGITS = "%.7g" -- what the 32-bit number behind it holds
+
+-- Candidates with a finite log-probability, the likeliest first, of equal ones the first in byte order.
+local function by_likelihood(top)
+  local list = {}
+  for token, value in pairs(top) do
+    if type(token) == "string" and type(value) == "number" and value > -math.huge and value < math.huge then
+      list[#list + 1] = { token = token, logprob = tonumber((FLOAT_DIGITS):format(value)) }
+    end
+  end
+  table.sort(list, function(a, b)
+    if a.logprob ~= b.logprob then return a.logprob > b.logprob end
+    return a.token < b.token
+  end)
+  return list
+end
+
+--- The next token's candidates, to be compared with another variant's at the same prompt.
+-- A token that is part of a character reads U+FFFD as others do: it is left to the rest, and where it is the likeliest the
+-- place cannot be compared. Nor can numbers that are no distribution.
+-- @tparam table response with the candidates of one generated token
+-- @treturn ?{[string]=number} token → natural log-probability, `MAX_CANDIDATES` at most; nil where there is nothing to compare
+function choices.candidates(response)
+  local top = response.logprobs and response.logprobs.top and response.logprobs.top[1]
+  local list = type(top) == "table" and by_likelihood(top) or {}
+  if #list == 0 or list[1].token:find("\u{FFFD}", 1, true) then return nil end
+  local kept, mass = {}, 0
+  for i = 1, math.min(#list, choices.MAX_CANDIDATES) do
+    local token, logprob = list[i].token, list[i].logprob
+    if not token:find("\u{FFFD}", 1, true) then kept[token], mass = logprob, mass + math.exp(logprob) end
+  end
+  if list[1].logprob > 1e-6 or mass > 1 + 1e-3 then return nil end
+  return kept
 end
 
 return choices

@@ -145,6 +145,7 @@ function askers.letter(job, sample, prompt, prompt_sha256)
   end
   response.labels, err = choices.labels(response, labels)
   if not response.labels then return nil, { outcome = "protocol", kind = err.kind, text = err.text, tries = response.sent.tries } end
+  response.candidates = choices.candidates(response)
   response.finish = nil -- one token was asked for; that it ended there says nothing
   return response
 end
@@ -214,6 +215,7 @@ local function add_response(row, response, wall_offset_ns)
   row.latency_ns, row.ttft_ns = response.timing.total_ns, response.timing.ttft_ns
   row.tries, row.turns, row.session = sent.tries, response.turns, sent.session
   row.text_sha256 = response.text and hash.sha256(response.text) or nil
+  row.candidates = response.candidates and json.encode(response.candidates) or nil
   row.start_ns, row.end_ns = sent.marks.start_ns + wall_offset_ns, sent.marks.last_byte_ns + wall_offset_ns
 end
 

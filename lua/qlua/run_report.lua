@@ -82,7 +82,7 @@ function run_report.summarize(dir, store)
   local run = run_report.describe(dir, store)
   add_prompt_digests(store, run)
   run.health = health.count(store:texts())
-  return summary.build(store:answers(), run), run
+  return summary.build(store:answers(run.baseline), run), run
 end
 
 --- Write everything that is made from the store.

@@ -8,6 +8,7 @@
 -- one to conclude is `verdict` (`qlua.summary.verdict`).
 local cell = require "qlua.summary.cell"
 local compare = require "qlua.summary.compare"
+local divergence = require "qlua.summary.divergence"
 local hardware = require "qlua.summary.hardware"
 local json = require "qlua.core.json"
 local measure = require "qlua.summary.measure"
@@ -50,7 +51,7 @@ local function slot_of(known, row, turn)
 end
 
 local function collect(rows, run)
-  local state = { cells = {}, datasets = {} }
+  local state, diverged = { cells = {}, datasets = {} }, divergence.new(run.baseline)
   for _, variant in ipairs(run.variants) do state.cells[variant.name] = {} end
   if run.control then state.cells[run.control.name] = {} end
   for _, dataset in ipairs(run.datasets) do
@@ -64,6 +65,7 @@ local function collect(rows, run)
     local slot = slot_of(known, row, row.repeat_index or 0)
     cells[row.dataset] = cells[row.dataset] or cell.new()
     cells[row.dataset]:add(row, slot, known.has_text)
+    diverged:add(row, cells[row.dataset], slot)
   end
   return state
 end
@@ -266,8 +268,8 @@ end
 --- Build the Summary of a run.
 -- @tparam function rows an iterator over answer rows: `{ variant, dataset, sample, repeat_index, group, outcome, score,
 -- scores = { scorer → { outcome, score, value } }, value, finish, prompt_tokens, completion_tokens, count_source,
--- latency_ns, ttft_ns, gaps, start_ns, end_ns, session, tries, turns, text_sha256, prompt_sha256 }`; in any order, none
--- held on to
+-- latency_ns, ttft_ns, gaps, start_ns, end_ns, session, tries, turns, text_sha256, prompt_sha256, candidates }`; in any order,
+-- none held on to (of the baseline the candidates are; what comes before it has to wait for them)
 -- @tparam table run `{ id, simulated, started_at, finished_at, model, variants, datasets, config, manifest,
 -- baseline, control, health, telemetry }`; `control` `{ name, share, expected }` is the baseline's second pass, whose rows come under
 -- that name; `health` what `qlua.health` counted; `telemetry` the rows of `qlua.telemetry`; a dataset's `expected` says how many

@@ -28,6 +28,20 @@ describe("qlua run with a control", function()
     assert.equal(control.suite.flip_rate, doc.verdict.variants.awq.behaviour.control_flip_rate)
   end)
 
+  it("has the divergence where letters were asked for, with the rerun as its floor, and again after a rescore", function()
+    local found = doc.verdict.variants.awq.behaviour.datasets.mmlu.divergence
+    local floor = doc.verdict.control.datasets.mmlu.divergence
+    assert.same({ 60, 30 }, { found.questions, floor.questions })
+    assert(found.mean_nats > 0 and floor.mean_nats > 0 and found.same_top <= 1)
+    assert.is_nil(doc.verdict.variants.awq.behaviour.datasets.hellaswag.divergence)
+    local report = support.read(done.dir .. "/reports/evaluation_report_both.md")
+    assert.is_truthy(report:find("首选一致率", 1, true))
+    local before = support.rows(done.dir, "SELECT candidates FROM answer ORDER BY variant, dataset, sample")
+    local rescored = support.qlua { "rescore", done.dir, "--data", support.sample_data }
+    assert.same(before, support.rows(done.dir, "SELECT candidates FROM answer ORDER BY variant, dataset, sample"), rescored.all)
+    assert.same(found, support.results(done.dir).verdict.variants.awq.behaviour.datasets.mmlu.divergence)
+  end)
+
   it("ends with status 1 and names the gate that failed, with all results written", function()
     assert.equal(1, done.code, done.all)
     assert.is_truthy(done.err:find("gate accuracy:", 1, true), done.err)

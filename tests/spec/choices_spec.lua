@@ -148,3 +148,36 @@ describe("choices.labels", function()
     end
   end)
 end)
+
+describe("choices.candidates", function()
+  local function of(top) return choices.candidates { logprobs = { top = { top } } } end
+
+  it("keeps the twenty likeliest, with the digits of a 32-bit number", function()
+    local top = {}
+    for i = 1, 25 do top[("t%02d"):format(i)] = -i - 0.123456789 end
+    local kept, count = of(top), 0
+    for _ in pairs(kept) do count = count + 1 end
+    assert.same({ 20, -1.123457, -20.12346 }, { count, kept.t01, kept.t20 })
+    assert.is_nil(kept.t21)
+  end)
+
+  it("of equally likely ones keeps the first in byte order", function()
+    local top = {}
+    for i = 1, 21 do top[("t%02d"):format(i)] = -4 end
+    local kept = of(top)
+    assert.equal(-4, kept.t20)
+    assert.is_nil(kept.t21)
+  end)
+
+  it("leaves parts of characters and what is no number to the rest", function()
+    assert.same({ A = -0.1 }, of { A = -0.1, ["\u{FFFD}"] = -3, B = json.null, C = -math.huge })
+  end)
+
+  it("has none where nothing can be compared", function()
+    for _, top in ipairs { {}, json.null, { A = json.null }, { ["\u{FFFD}"] = -0.1, A = -3 }, { A = 0.5 }, { A = -0.1, B = -0.1 },
+      { A = 0 / 0 } } do
+      assert.is_nil(of(top))
+    end
+    assert.is_nil(choices.candidates {})
+  end)
+end)

@@ -304,6 +304,7 @@ describe("pipeline", function()
     local row = answers()[1]
     assert.same({ "protocol" }, { row.outcome })
     assert.is_nil(row.score)
+    assert.is_nil(row.candidates)
     assert.matches("does the server support echo", row.error_text)
   end)
 
@@ -324,6 +325,12 @@ describe("pipeline", function()
     pipeline.ask(new_job(function() return reply end, { mode = "letter", endpoint = "chat", task = multiple(), scorers = { scorer } }))
     assert.same({ { logprob = -3, bounded = false }, { logprob = -0.1, bounded = false } }, seen)
     assert.is_nil(answers()[1].finish)
+    assert.equal('{"A":-3,"B":-0.1}', answers()[1].candidates)
+    store:put "UPDATE answer SET candidates = NULL"
+    local again = new_job(function() error "nothing is sent" end, { mode = "letter", endpoint = "chat", task = multiple(),
+      scorers = { scorer }, force = true })
+    pipeline.ask(again)
+    assert.same({ 0, '{"A":-3,"B":-0.1}' }, { #again.sent, answers()[1].candidates }) -- judged again, from the stored reply
   end)
 
   local function conversation(source)

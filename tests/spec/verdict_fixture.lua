@@ -22,6 +22,13 @@ local function behaviour(n, to_wrong, to_right, changed, identical)
     excess_interval = { flips / n - 0.018, flips / n - 0.006 }, label = flips / n > 0.02 and "changes" or "within_rerun_noise" }
 end
 
+-- Where letters were asked for.
+local function with_divergence(one, questions, mean, same_top, uncovered)
+  one.divergence = { questions = questions, mean_nats = mean, p95_nats = 4 * mean, p99_nats = 9 * mean, same_top = same_top,
+    same_top_interval = { same_top - 0.002, same_top + 0.002 }, uncovered = uncovered, weak = uncovered > 0.01 }
+  return one
+end
+
 local function total(one, parts)
   one.correct_to_wrong, one.wrong_to_correct, one.wrong_changed, one.datasets = nil, nil, nil, parts
   return one
@@ -37,7 +44,8 @@ local function control()
   local suite = control_part(25403, 290, 0.04)
   suite.correct_to_wrong, suite.wrong_to_correct, suite.wrong_changed = nil, nil, nil
   return { name = "original@control", of = "original", share = 1, within = true, margin_pt = 1, suite = suite,
-    datasets = { gsm8k = control_part(1319, 21, 0.08), hellaswag = control_part(10042, 89, -0.01), mmlu = control_part(14042, 180, 0.05) } }
+    datasets = { gsm8k = control_part(1319, 21, 0.08), hellaswag = control_part(10042, 89, -0.01),
+      mmlu = with_divergence(control_part(14042, 180, 0.05), 14042, 0.0004, 0.992, 0.004) } }
 end
 
 local function fp8()
@@ -55,7 +63,8 @@ local function fp8()
         { clusters = 57, design_effect = 1.21, unclustered_interval_pt = { -0.37, -0.05 } }),
     },
     behaviour = total(behaviour(25403, 270, 213, 120, 0.36), { gsm8k = behaviour(1319, 24, 20, 9, 0.15),
-      hellaswag = behaviour(10042, 50, 44, 20, nil), mmlu = behaviour(14042, 196, 149, 91, 0.92) }),
+      hellaswag = behaviour(10042, 50, 44, 20, nil),
+      mmlu = with_divergence(behaviour(14042, 196, 149, 91, 0.92), 14042, 0.0031, 0.978, 0.004) }),
   }
 end
 
@@ -72,7 +81,8 @@ local function awq()
         { clusters = 57, design_effect = 1.6, unclustered_interval_pt = { -3.8, -2.8 } }),
     },
     behaviour = total(behaviour(25403, 1360, 700, 800, 0.2), { gsm8k = behaviour(1319, 66, 38, 30, 0.04),
-      hellaswag = behaviour(10042, 540, 289, 260, nil), mmlu = behaviour(14042, 754, 373, 510, 0.81) }),
+      hellaswag = behaviour(10042, 540, 289, 260, nil),
+      mmlu = with_divergence(behaviour(14042, 754, 373, 510, 0.81), 14042, 0.0412, 0.921, 0.013) }),
   }
 end
 

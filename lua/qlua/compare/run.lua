@@ -46,7 +46,7 @@ function run.open(path)
   end
   source.sampling = {}
   for _, variant in ipairs(facts.variants) do source.sampling[variant.name] = json.encode(variant.generation or {}) end
-  source.rows = function() return store:answers() end
+  source.rows = function() return store:answers(facts.baseline) end
   source.close = function() store:close() end
   return source
 end

@@ -216,6 +216,15 @@ function book:find(text)
   return self.questions[number // CONTINUATIONS_AT_MOST], continuation > 0 and continuation or nil
 end
 
+local DRIFT = 8 -- nats by which a label moves, at most, per unit of error share
+
+--- Labels of one place are the same for all variants but for a drift that grows with the planted share of errors.
+function book:planned_sums(question, sizes, key)
+  if not scores.are_labels(sizes) then return scores.choice_sums(key, sizes, question.winner) end
+  local shared = self.plan.seed .. "\31" .. question.id
+  return scores.drifted(scores.choice_sums(shared, sizes, question.winner), question.winner, shared,
+    { distance = DRIFT * (truth.ACCURACY - question.entry.accuracy), own = key .. (self.plan.is_rerun and "\31again" or "") })
+end
 
 --- The planned log-probabilities of a question's choices.
 -- @treturn {{text=string,pieces=table,sum=number,logprobs=table},...}
@@ -227,7 +236,7 @@ function book:choices(question)
   local choices, sizes = {}, sizes_of(prompt)
   for i, text in ipairs(prompt.continuations) do choices[i] = { text = text, pieces = tokens.pieces(text) } end
   local key = self.plan.seed .. "\31" .. question.id .. "\31" .. self.plan.variant
-  local sums = question.sums or scores.choice_sums(key, sizes, question.winner)
+  local sums = question.sums or self:planned_sums(question, sizes, key)
   for i, choice in ipairs(choices) do
     choice.sum = sums[i]
     choice.logprobs = scores.spread(key .. "\31" .. i, sums[i], #choice.pieces)

@@ -90,6 +90,9 @@ function scores.top_of(planned, k)
   return list
 end
 
+local CLOSEST = 0.02 -- nats between the winner and the next: more than rounding to six digits closes
+local OWN_DRIFT = 0.03 -- nats by which each pass of each variant is off by itself
+
 -- One token each and of one length: the labels share the mass of one place.
 local function label_sums(key, count, winner)
   local best = 0.55 + 0.4 * chance.unit(key, "best")
@@ -103,6 +106,29 @@ local function label_sums(key, count, winner)
     sums[i] = math.log(i == winner and best or (1 - best) * 0.9 * weights[i] / total)
   end
   return sums
+end
+
+--- Labels' log-probabilities as one variant has them. All variants of a seed move the same way, each by its own distance,
+-- so that two of them differ by as much as their distances do; what is left is a little that is each pass's own. Their
+-- mass stays, and so does which of them is highest.
+-- @tparam {number,...} sums
+-- @tparam integer winner whose sum is highest
+-- @tparam string key what all variants share
+-- @tparam table drift `{ distance = nats at most, own = what only this pass of this variant has }`
+-- @treturn {number,...}
+function scores.drifted(sums, winner, key, drift)
+  local before, moved, total = 0, {}, 0
+  for i, sum in ipairs(sums) do
+    moved[i] = sum + drift.distance * (2 * chance.unit(key, "drift", i) - 1) + OWN_DRIFT * (2 * chance.unit(drift.own, "own", i) - 1)
+    before = before + math.exp(sum)
+  end
+  for i in ipairs(moved) do
+    if i ~= winner then moved[i] = math.min(moved[i], moved[winner] - CLOSEST) end
+    total = total + math.exp(moved[i])
+  end
+  local scale = math.log(before / total)
+  for i in ipairs(moved) do moved[i] = moved[i] + scale end
+  return moved
 end
 
 -- How much longer one choice is than another, by the measure that says most.
@@ -128,7 +154,8 @@ local function place_behind(sums, placed, sizes, i, margin)
   placed[#placed + 1] = i
 end
 
-local function are_labels(sizes)
+--- Are these choices of one token and of one length?
+function scores.are_labels(sizes)
   for _, size in ipairs(sizes) do
     if size.tokens ~= 1 or size.chars ~= sizes[1].chars or size.bytes ~= sizes[1].bytes then return false end
   end
@@ -144,7 +171,7 @@ end
 -- @tparam ?{[integer]=number} fixed
 -- @treturn {number,...}
 function scores.choice_sums(key, sizes, winner, fixed)
-  if not fixed and are_labels(sizes) then return label_sums(key, #sizes, winner) end
+  if not fixed and scores.are_labels(sizes) then return label_sums(key, #sizes, winner) end
   local sums, placed = {}, {}
   for i in ipairs(sizes) do
     sums[i] = fixed and fixed[i]

@@ -4,6 +4,7 @@
 -- Accuracy is the net of the flips, behaviour their sum (Dutta et al. 2024, arXiv 2407.09141). A baseline asked twice flips
 -- as well; what counts against a variant is the excess over that. Both comparisons share the first baseline pass, so the
 -- excess is bootstrapped over questions: |variant - first| - |second - first|, question by question.
+local divergence = require "qlua.summary.divergence"
 local measure = require "qlua.summary.measure"
 local paired = require "qlua.summary.pairs"
 local stats = require "qlua.core.stats"
@@ -38,6 +39,7 @@ function behaviour.of(p, base, other)
     wrong_changed = wrong_changed, texts_compared = texts, texts_identical = identical,
     identical_share = texts > 0 and identical / texts or nil }
   result.flip_rate, result.flip_rate_interval = measure.share(p.flips, p.n, p.known.repeats)
+  result.divergence = divergence.of(p, base, other)
   return result
 end
 

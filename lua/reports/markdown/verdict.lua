@@ -163,7 +163,40 @@ local function add_totals(rows, page, summary, control)
   end
 end
 
---- Flips, and how many of them two runs of the baseline show as well.
+-- Near the floor there is more to say than 0.0000.
+local function nats(page, value)
+  if value and value > 0 and value < 0.00005 then return "< 0.0001" end
+  return page:decimal(value, 4)
+end
+
+local function divergence_row(page, dataset, variant, one)
+  local uncovered = page:percent(one.uncovered, 2)
+  if one.weak then uncovered = page:fill(say.behaviour.weak, { share = uncovered }) end
+  return { dataset, variant, nats(page, one.mean_nats), nats(page, one.p95_nats), nats(page, one.p99_nats),
+    page:interval(one.same_top, one.same_top_interval), uncovered, page:count(one.questions) }
+end
+
+-- How the next token's candidates differ; nothing where none were asked for.
+local function divergences(page, summary)
+  local control, rows = summary.verdict.control, {}
+  for _, dataset in ipairs(summary.dataset_order) do
+    for _, variant in ipairs(summary.variant_order) do
+      local entry = summary.verdict.variants[variant]
+      local one = entry and entry.behaviour.datasets[dataset]
+      if one and one.divergence then rows[#rows + 1] = divergence_row(page, dataset, variant, one.divergence) end
+    end
+    local again = control and control.datasets[dataset]
+    if again and again.divergence then
+      rows[#rows + 1] = divergence_row(page, dataset, page:fill(say.behaviour.again, { baseline = summary.baseline }), again.divergence)
+    end
+  end
+  if #rows == 0 then return end
+  page:text(say.behaviour.divergence, { baseline = page:mono(summary.baseline) })
+  page:table { columns = { left(c.dataset), left(c.variant), right(c.kl), right(c.kl_p95), right(c.kl_p99), right(c.same_top),
+    right(c.uncovered), right(c.questions) }, rows = rows }
+end
+
+--- Flips, and how many of them two runs of the baseline show as well; divergence.
 function parts.behaviour(page, summary)
   local control, rows = summary.verdict.control, {}
   for _, dataset in ipairs(summary.dataset_order) do
@@ -188,6 +221,7 @@ function parts.behaviour(page, summary)
   if control then columns[#columns + 1] = right(c.excess) end
   columns[#columns + 1] = right(c.pairs)
   page:table { columns = columns, rows = rows }
+  divergences(page, summary)
 end
 
 -- ---- serving ---------------------------------------------------------------------------------------------------

@@ -56,6 +56,14 @@ return {
     no_control = {
       en = "{baseline} was asked once, so it is not known how much of this is rerun noise; `benchmark.control: true` asks it twice.",
       zh = "{baseline} 只运行了一遍，无从区分重跑本身的波动；设置 `benchmark.control: true` 可重跑基线作为对照。" },
+    divergence = {
+      en = "Divergence: how differently the next token is distributed at the very same prompt, where a letter was asked for. KL divergence "
+        .. "from {baseline} in nats, over the likeliest tokens that both servers named, the rest in one bucket: a lower bound, and a weak "
+        .. "one where more than 1 % of the baseline's probability is not covered. Same top: questions with the same likeliest token. What "
+        .. "the baseline shows against itself is the floor.",
+      zh = "分布差异：在以字母作答的题目上，于完全相同的提示词处比较下一个词元的概率分布。KL 散度以 {baseline} 为准，单位为 nat，按双方都给出的高概率词元计算，"
+        .. "其余并为一项，因此只是下界；基线未覆盖的概率超过 1 % 时，这一下界偏松。首选一致率为概率最高的词元相同的题目所占比例。基线重跑一行即为本底波动。" },
+    weak = { en = "{share} (lower bound, weak)", zh = "{share}（下界偏松）" },
     again = { en = "{baseline} again", zh = "{baseline} 重跑" },
     all = { en = "all", zh = "总计" },
   },
@@ -163,6 +171,9 @@ return {
     error_ratio = { en = "Error ratio", zh = "错误率之比" }, deff = { en = "Design effect", zh = "设计效应" },
     pairs = { en = "Pairs", zh = "配对数" }, to_wrong = { en = "Right→wrong", zh = "对→错" },
     to_right = { en = "Wrong→right", zh = "错→对" }, wrong_changed = { en = "Other wrong answer", zh = "错误答案改变" },
+    kl = { en = "KL, mean (nats)", zh = "KL 散度均值 (nat)" }, kl_p95 = { en = "KL p95", zh = "KL p95" },
+    kl_p99 = { en = "KL p99", zh = "KL p99" }, same_top = { en = "Same top", zh = "首选一致率" },
+    uncovered = { en = "Not covered", zh = "未覆盖概率" },
     identical = { en = "Identical texts", zh = "文本一致" }, reading = { en = "Reading", zh = "口径" },
     group = { en = "Group", zh = "分组" }, adjusted = { en = "p, adjusted", zh = "校正 p" }, raw = { en = "p", zh = "p" },
     loops = { en = "Loops", zh = "循环" }, language = { en = "Language", zh = "语言" }, length = { en = "Length ratio", zh = "长度比" },
