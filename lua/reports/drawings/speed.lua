@@ -268,7 +268,7 @@ local function draw_choice(sheet, page, point, across, up)
   sheet:text(at_right and x - 12 or x + 12, y - 8, point.variant, "strong", at_right and "end" or nil)
 end
 
---- Accuracy against throughput: up and to the right is better; hollow is a variant that another one beats in all.
+--- Accuracy against throughput: up and to the right is better; hollow is what is not in the Pareto set.
 function speed.pareto(page, summary, languages, is_alone)
   local points = choice_points(summary)
   if #points < 2 then return nil end
@@ -330,7 +330,7 @@ function speed.course(page, summary, timeline, languages, is_alone)
       local opacity = ({ 0.9, 0.65, 0.42 })[((dataset_index[phase.dataset] or 1) - 1) % 3 + 1]
       sheet:rect(x, y, math.max(width - 1, 1), 18, plot.series(row), ("%s · %s: %s, %s"):format(phase.variant, phase.dataset,
         page:span(phase.to - phase.from), page:count(phase.asked)), opacity)
-      if width > 8 * #phase.dataset then sheet:text(x + 5, y + 13, phase.dataset, "label") end
+      if width > 8 * #phase.dataset + 12 then sheet:text(x + 5, y + 13, phase.dataset, "label") end
     end
   end
   local drawn = {}
