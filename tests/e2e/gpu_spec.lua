@@ -57,6 +57,25 @@ describe("a run beside a GPU", function()
     assert.equal(3, #rows)
   end)
 
+  it("counts memory among what the variants are compared by", function()
+    if not file.stat(fake) then return pending("no " .. fake .. ": build the target fake_nvml") end
+    local place = support.folder()
+    local config = support.write(place .. "/two.yaml", ([[
+model: { base_name: qlua-sim, variants: [ { name: one }, { name: two } ] }
+data: %s
+server: { engine: external, base_url: "%s" }
+benchmark: { concurrency: 4, num_warmup_iterations: 0 }
+]]):format(support.sample_data, sim.url))
+    local run = support.run(place, { "gsm8k", "--config", config, "--limit", "10" }, { env = { QLUA_NVML = library_in(place, state) } })
+    assert.equal(0, run.code, run.all)
+    local doc = support.results(run.dir)
+    local measured = {}
+    for _, axis in ipairs(doc.verdict.serving.axes) do measured[axis.name] = axis.measured end
+    assert.is_true(measured.memory)
+    assert.is_false(measured.energy) -- too short to be divided by answers
+    assert.equal(1, doc.verdict.serving.variants.two.memory.ratio)
+  end)
+
   it("says why nothing was measured, and is none the worse", function()
     local doc = run_with("without", { QLUA_NVML = folder .. "/no-such-library.so", PATH = "/usr/bin:/bin" })
     assert.is_nil(doc.telemetry.source)

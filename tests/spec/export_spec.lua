@@ -236,7 +236,7 @@ describe("qlua export", function()
       export { "--format", "csv", "--out", "a.csv" }
       local shown = export { "--format", "jsonl" }.out
       local db = assert(store.open(run_dir .. "/run.db", { schema = schema.sql, version = schema.version, read_only = true }))
-      local count = db:rows("SELECT count(*) AS n FROM answer")[1].n
+      local count = db:rows("SELECT count(*) AS n FROM answer WHERE variant IN ('original', 'fp8', 'awq')")[1].n
       db:close()
       local cells = assert(rows.read(folder .. "/a.csv"))
       assert.equal(count, #cells)
@@ -257,6 +257,15 @@ describe("qlua export", function()
       assert.equal(count, at)
     end)
 
+    it("has the baseline's second pass when it is asked for", function()
+      local db = assert(store.open(run_dir .. "/run.db", { schema = schema.sql, version = schema.version, read_only = true }))
+      local known = db:rows("SELECT name FROM variant WHERE name NOT IN ('original', 'fp8', 'awq')")
+      db:close()
+      assert.equal(1, #known)
+      local _, count = export({ "--format", "jsonl", "--variant", known[1].name }).out:gsub("\n", "")
+      assert.equal(120, count)
+    end)
+
     it("has columns for each scorer and metric", function()
       local shown = export({ "--format", "jsonl", "--variant", "awq" }).out
       local first = json.decode(shown:match "^[^\n]+")
@@ -274,7 +283,7 @@ describe("qlua export", function()
       { { run_dir }, 2, "qlua export: --format is missing (want lm-eval, csv or jsonl)\n" },
       { { run_dir, "--format", "lm-eval" }, 2, "qlua export: --format lm-eval wants a folder to write to: --out DIR\n" },
       { { run_dir, "--format", "csv", "--variant", "fp9" }, 2,
-        'qlua export: --variant: want one of original, fp8, awq, got "fp9"\nhint: did you mean fp8?\n' },
+        'qlua export: --variant: want one of original, fp8, awq, original@control, got "fp9"\nhint: did you mean fp8?\n' },
       { { "nothing", "--format", "csv" }, 2, "qlua export: nothing: no run.db there\nhint: want the folder of a run\n" },
     }
     for _, case in ipairs(cases) do

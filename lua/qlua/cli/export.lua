@@ -6,10 +6,11 @@ local say = require "qlua.cli.say"
 
 local function fail(kind, text, hint) return nil, { kind = kind, text = text, hint = hint } end
 
--- The names asked for, in the run's order, also as a set; all when none was asked for.
-local function chosen(records, words, flag)
+-- The names asked for, in the run's order, also as a set; all when none was asked for, but for what only a name brings.
+local function chosen(records, words, flag, by_name_only)
   local names, list = {}, {}
   for i, record in ipairs(records) do names[i], names[record.name] = record.name, true end
+  if words and by_name_only then names[#names + 1], names[by_name_only.name] = by_name_only.name, true end
   for _, word in ipairs(words or {}) do
     if not names[word] then
       return fail("usage", ("qlua export: --%s: want one of %s, got \"%s\""):format(flag, table.concat(names, ", "), word),
@@ -76,7 +77,7 @@ local function run(opts, given)
   local store, err = require("qlua.run_store").open(dir, { read_only = true })
   if not store then return nil, err end
   local wanted = { run = dir:match "([^/]+)$", format = opts.format }
-  wanted.variants, err = chosen(store:variants(), opts.variant, "variant")
+  wanted.variants, err = chosen(store:variants(), opts.variant, "variant", opts.format ~= "lm-eval" and store:control() or nil)
   if not wanted.variants then return nil, err end
   wanted.datasets, err = chosen(store:datasets(), opts.dataset, "dataset")
   if not wanted.datasets then return nil, err end
