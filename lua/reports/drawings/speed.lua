@@ -158,8 +158,7 @@ function speed.throughput(page, summary, languages, is_alone)
       local more = page:fill(say.tokens, { n = page:rate(row.cell.tokens_per_second) })
       label = { en = label.en .. " · " .. more.en, zh = label.zh .. " · " .. more.zh }
     end
-    -- One language here: two would not fit beside the bar.
-    sheet:text(208 + width, y + 14, #languages > 1 and is_alone and label.en or label, "muted")
+    sheet:label(208 + width, y + 14, label, "muted")
   end
   return sheet:svg(say.of_throughput, is_alone)
 end
