@@ -96,7 +96,9 @@ local function judged_card(page, summary)
   page:block("section", { id = "verdict", class = "card " .. (STATUS_STYLE[verdict.status] or "none") }, function()
     page:heading(2, say.verdict.status[verdict.status] or say.verdict.heading, { chosen = verdict.chosen or "–" })
     if verdict.headline then page:text("{text}", { text = verdict.headline }, "headline") end
-    for _, sentence in ipairs(verdict.sentences or {}) do page:text("{text}", { text = sentence }) end
+    local sentences = {}
+    for i, sentence in ipairs(verdict.sentences or {}) do sentences[i] = { "{text}", { text = sentence } } end
+    page:list(sentences)
     card_table(page, summary)
     gates(page, verdict)
     findings(page, verdict)

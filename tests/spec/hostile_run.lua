@@ -46,6 +46,19 @@ local function put_answer(store, variant, i, reply, is_right)
     ttft_ns = 500000, start_ns = i * 10, end_ns = i * 10 + (i + 1) * 1000000, tries = 1, turns = 1, text_sha256 = hash.sha256(reply) }
 end
 
+-- A stream of three texts that came 2 and 3 ms after one another, between a role and a usage that have none.
+local function put_stream(store)
+  local body, stamps = "", ""
+  for i, data in ipairs { '{"choices":[{"text":""}]}', '{"choices":[{"text":"a"}]}', '{"choices":[{"text": "b"}]}',
+    '{"choices":[{"text":"<script>"}]}', '{"usage":{"completion_tokens":3}}', "[DONE]" } do
+    body = body .. "data: " .. data
+    stamps = stamps .. ("<I4I8"):pack(#body, ({ 0, 1000000, 3000000, 6000000, 9000000, 9000001 })[i])
+    body = body .. "\n\n"
+  end
+  store:put_request { key = "stream", variant = "original", dataset = "hostile", sample = "hostile/test/0", repeat_index = 0, turn = 0,
+    part = 0, path = "/completions", params = "{}", tries = 1, reply = { status = 200, body = body, stamps = stamps, marks = {} } }
+end
+
 --- @tparam string dir an empty folder
 function hostile_run.write(dir)
   local store = assert(run_store.open(dir))
@@ -67,6 +80,7 @@ function hostile_run.write(dir)
     put_answer(store, names[1], i, hostile_run.replies[i], true)
     put_answer(store, names[2], i, "other: " .. hostile_run.replies[i], i % 3 ~= 1)
   end
+  put_stream(store)
   local phase = store:open_phase("original", "hostile", 0)
   store:update_phase(phase, 5000000000, 12)
   store:put_event(1000000000, "retry", "<script>", { variant = "original" })

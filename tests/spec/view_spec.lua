@@ -3,6 +3,7 @@ local file = require "qlua.core.file"
 local hostile_run = require "hostile_run"
 local http = require "qlua.core.http"
 local json = require "qlua.core.json"
+local proc = require "qlua.core.proc"
 local sim = require "qlua.core.sim"
 local sys = require "qlua.core.sys"
 local text = require "qlua.core.text"
@@ -93,6 +94,20 @@ describe("qlua view", function()
     store:close()
     assert.equal(13, #assert(json.decode(get("/api/rows").body)).rows)
     assert.equal("added later", assert(json.decode(get("/api/sample?dataset=hostile&sample=hostile/test/12").body)).answers[1].text)
+  end)
+
+  it("is a command that prints its address and ends when it is told to", function()
+    local process = assert(proc.spawn { argv = { sys.exe(), "view", scratch }, log = scratch .. "/view.log" })
+    local address
+    for _ = 1, 1200 do
+      for _, line in ipairs(process:tail(5)) do address = address or line:match "http://127%.0%.0%.1:%d+/" end
+      if address or process:wait(25) then break end
+    end
+    local reply = address and client:send { url = address .. "api/rows", method = "GET", total_ms = 60000 }
+    local ended = process:stop { grace_ms = 30000 }
+    assert.is_string(address)
+    assert.equal(200, reply.status)
+    assert.equal(0, ended.code)
   end)
 
   it("says what is wrong with a folder that is no run", function()

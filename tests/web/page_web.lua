@@ -244,6 +244,8 @@ describe("the page in a browser", function()
     local url = write_page("verdict.html", doc, { language = "en", store = store, run_name = "hostile" })
     browser:go(url)
     ready()
+    browser:run "document.querySelectorAll('.row')[11].click()"
+    wait_title "hostile/test/11"
     for i, language in ipairs { "en", "zh", "both" } do
       browser:click(("#switch-language button:nth-child(%d)"):format(i))
       for j, scheme in ipairs { "auto", "light", "dark" } do

@@ -56,7 +56,8 @@ local function unknown(word)
 end
 
 -- What the words mean: one suite, or a list of datasets.
-local function read_words(words)
+local function read_words(words, opts)
+  if #words == 0 and opts.config then return {} end -- the configuration's own datasets
   if #words == 0 then
     return nil, { kind = "usage", text = "qlua run: nothing to run", hint = "name a suite or a dataset: qlua run suites/full.lua" }
   end
@@ -84,7 +85,7 @@ end
 local function load_config(opts, wanted)
   local overrides = config.overrides(opts)
   if opts.url then
-    return config.from_url { url = opts.url, model = opts.model, datasets = wanted.suite.datasets, overrides = overrides }
+    return config.from_url { url = opts.url, model = opts.model, datasets = wanted.suite and wanted.suite.datasets, overrides = overrides }
   end
   local path = opts.config
   if not path and wanted.is_made_up then
@@ -186,7 +187,7 @@ end
 -- @tparam[opt] table more is_offline: nothing needs to be installed
 -- @treturn ?table plan; or nil and err
 function command.plan(opts, words, more)
-  local wanted, err = read_words(words)
+  local wanted, err = read_words(words, opts)
   if not wanted then return nil, err end
   local resolved
   resolved, err = load_config(opts, wanted)

@@ -291,7 +291,8 @@ function accuracy.funnel(page, summary, dataset, languages, is_alone)
     local x, y = across.place(point.pairs), up.place(point.difference_pt)
     sheet:circle(x, y, point.stands_out and 6 or 4, "light " .. plot.series(index[point.variant] or 1),
       ("%s · %s: %s (n = %s)"):format(point.variant, point.group, page:signed(point.difference_pt, 1), page:count(point.pairs)))
-    if point.stands_out then sheet:text(x + 9, y + 4, point.group, "strong") end
+    local is_far = x > WIDTH - 40 - 7.5 * #point.group
+    if point.stands_out then sheet:text(is_far and x - 9 or x + 9, y + 4, point.group, "strong", is_far and "end" or nil) end
   end
   sheet:text(WIDTH / 2, 308, say.questions, "muted", "middle")
   sheet:legend(summary.variant_order, 56, 16)
@@ -302,6 +303,9 @@ end
 
 local CLASSES = { { "correct", "good", "num_correct" }, { "wrong", "bad", "num_wrong" }, { "invalid", "warn", "num_invalid" },
   { "error", "flat", "num_errors" } }
+
+-- Room for the names of the classes, in both languages together.
+local LEGEND = { 130, 120, 250, 100 }
 
 local function draw_shares(sheet, page, cell, label, y)
   local x, total = LEFT, math.max(1, cell.num_total)
@@ -328,11 +332,11 @@ function accuracy.outcomes(page, summary, languages, is_alone)
   end
   local sheet = plot.new(page, #rows * 22 + 34, languages)
   sheet.is_alone = is_alone
-  local x = LEFT
-  for _, class in ipairs(CLASSES) do
+  local x = 60
+  for i, class in ipairs(CLASSES) do
     sheet:rect(x, 6, 12, 10, class[2], nil, 0.75)
     sheet:text(x + 17, 15, say.classes[class[1]], "label")
-    x = x + 135
+    x = x + LEGEND[i]
   end
   for i, row in ipairs(rows) do
     local y = 26 + 22 * (i - 1)

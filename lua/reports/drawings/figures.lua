@@ -59,9 +59,9 @@ figures.say = {
   choice = {
     heading = { en = "What accuracy costs", zh = "准确率与代价" },
     caption = {
-      en = "Up is more accurate, right is faster. A hollow dot is a variant that another one beats in everything; what lies in the "
-        .. "shaded area has lost more than the margin.",
-      zh = "越靠上越准确，越靠右越快。空心圆点表示在各方面都不及另一变体；落入阴影区表示损失超过界值。" },
+      en = "Up is more accurate, right is faster. Hollow: another variant is better in something and shown to be worse in nothing. "
+        .. "What lies in the shaded area has lost more than the margin.",
+      zh = "越靠上越准确，越靠右越快。空心圆点表示另有变体至少在一方面更优，且没有任何一方面被证明更差；落入阴影区表示损失超过界值。" },
     caption_plain = { en = "Up is more accurate, right is faster, both against the baseline.", zh = "越靠上越准确，越靠右越快，均与基线相比。" },
   },
   groups = {

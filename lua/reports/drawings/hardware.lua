@@ -29,7 +29,7 @@ local function bars(page, rows, say_what, languages, is_alone)
     sheet:text(LEFT - 12, y + 14, row.label, "label", "end")
     sheet:rect(LEFT, y + 3, width, 15, color, nil, row.part and 0.45 or nil)
     if row.part then sheet:rect(LEFT, y + 3, width * math.min(1, row.part / math.max(row.value, 1)), 15, color) end
-    sheet:text(LEFT + width + 8, y + 14, row.text, "muted")
+    sheet:label(LEFT + width + 8, y + 14, row.text, "muted")
   end
   return sheet:svg(say_what, is_alone)
 end

@@ -158,8 +158,7 @@ function speed.throughput(page, summary, languages, is_alone)
       local more = page:fill(say.tokens, { n = page:rate(row.cell.tokens_per_second) })
       label = { en = label.en .. " · " .. more.en, zh = label.zh .. " · " .. more.zh }
     end
-    -- One language here: two would not fit beside the bar.
-    sheet:text(208 + width, y + 14, #languages > 1 and is_alone and label.en or label, "muted")
+    sheet:label(208 + width, y + 14, label, "muted")
   end
   return sheet:svg(say.of_throughput, is_alone)
 end
@@ -268,7 +267,7 @@ local function draw_choice(sheet, page, point, across, up)
   sheet:text(at_right and x - 12 or x + 12, y - 8, point.variant, "strong", at_right and "end" or nil)
 end
 
---- Accuracy against throughput: up and to the right is better; hollow is a variant that another one beats in all.
+--- Accuracy against throughput: up and to the right is better; hollow is what is not in the Pareto set.
 function speed.pareto(page, summary, languages, is_alone)
   local points = choice_points(summary)
   if #points < 2 then return nil end
@@ -330,7 +329,7 @@ function speed.course(page, summary, timeline, languages, is_alone)
       local opacity = ({ 0.9, 0.65, 0.42 })[((dataset_index[phase.dataset] or 1) - 1) % 3 + 1]
       sheet:rect(x, y, math.max(width - 1, 1), 18, plot.series(row), ("%s · %s: %s, %s"):format(phase.variant, phase.dataset,
         page:span(phase.to - phase.from), page:count(phase.asked)), opacity)
-      if width > 8 * #phase.dataset then sheet:text(x + 5, y + 13, phase.dataset, "label") end
+      if width > 8 * #phase.dataset + 12 then sheet:text(x + 5, y + 13, phase.dataset, "label") end
     end
   end
   local drawn = {}

@@ -320,7 +320,7 @@
   };
 
   const detailHead = (row) => {
-    const buttons = element("div", "bar"), title = element("h3"), link = element("a", "", qluaText.visible(keyOf(row)));
+    const buttons = element("div", "buttons"), title = element("h3"), link = element("a", "", qluaText.visible(keyOf(row)));
     buttons.append(button("← " + say("back"), close, "back"), button("↑ " + say("previous"), () => select(selected - 1, true)),
       button("↓ " + say("next"), () => select(selected + 1, true)));
     link.href = "#" + encodeURI(keyOf(row));
@@ -434,6 +434,7 @@
     counted.setAttribute("aria-live", "polite");
     list.tabIndex = 0;
     list.setAttribute("role", "listbox");
+    space.setAttribute("role", "presentation");
     list.append(space);
     list.addEventListener("scroll", redraw, { passive: true });
     detail.tabIndex = -1;
