@@ -15,7 +15,6 @@ local openai = require "qlua.openai"
 local plans = require "qlua.sim.plan"
 local registry = require "qlua.registry"
 local service = require "qlua.sim.service"
-local statistics = require "qlua.core.stats"
 local tasks = require "qlua.tasks"
 local tokens = require "qlua.sim.tokens"
 local truth = require "qlua.sim.truth"
@@ -189,39 +188,6 @@ describe("sim scoring", function()
         assert.equal(labels[question.choice], response.text)
       end
     end
-  end)
-
-  it("lets a variant's letters drift from another's the further the more it errs, and keeps the planned one first", function()
-    local function pages_of(variant, accuracy, is_rerun)
-      local given = { variant = variant, accuracy = { default = accuracy }, datasets = { { dataset = "quiz" } } }
-      local plan = assert(plans.check(given, "test"))
-      if is_rerun then plan = setmetatable({ is_rerun = true }, { __index = plan }) end
-      return assert(book.build(plan, function() return endings(200, "letter") end))
-    end
-    local function candidates(pages, question)
-      local list = {}
-      for _, choice in ipairs((pages:choices(question))) do list[choice.text] = choice.sum end
-      return list
-    end
-    local base = pages_of("original", 0.8)
-    local function mean_divergence(other)
-      local sum, n = 0, 0
-      for i, question in ipairs(other.questions) do
-        local list = candidates(other, question)
-        for letter, value in pairs(list) do
-          assert(letter == " " .. question.value or value < list[" " .. question.value] - 0.0199, question.id)
-        end
-        if question.winner == base.questions[i].winner then -- apart from the planned flips
-          sum, n = sum + statistics.kl_known(candidates(base, base.questions[i]), list).nats, n + 1
-        end
-      end
-      return sum / n
-    end
-    local floor, same = mean_divergence(pages_of("original", 0.8, true)), mean_divergence(pages_of("twin", 0.8))
-    local near, far = mean_divergence(pages_of("fp8", 0.79)), mean_divergence(pages_of("awq", 0.7))
-    assert.equal(0, mean_divergence(base))
-    assert(floor > 0 and same < 3 * floor and near > 1.5 * floor and far > 10 * near, ("%g %g %g %g"):format(floor, same, near, far))
-    mean_divergence(pages_of("broken", 0.05))
   end)
 
   it("scores unknown text the same at once and token by token", function()
