@@ -96,7 +96,11 @@ describe("registry", function()
 
   it("lists what it can find", function()
     local names = {}
-    for _, entry in ipairs(registry.list "suite") do names[entry.name] = entry.origin end
-    assert.is_table(names)
+    registry.configure { lua_dir = dir }
+    for _, entry in ipairs(registry.list "dataset") do names[entry.name] = entry.origin end
+    registry.configure { lua_dir = false }
+    assert.equal("--lua", names.mine)
+    assert.is_nil(names.helper) -- a file beside it that is no dataset
+    assert.is_string(names.gsm8k)
   end)
 end)
