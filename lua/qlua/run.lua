@@ -8,6 +8,7 @@ local control = require "qlua.control"
 local file = require "qlua.core.file"
 local http = require "qlua.core.http"
 local json = require "qlua.core.json"
+local launch = require "qlua.launch"
 local manifest = require "qlua.manifest"
 local outcomes = require "qlua.outcomes"
 local pipeline = require "qlua.pipeline"
@@ -196,7 +197,7 @@ local function warm_up(self, one, server, client)
     local prompt = dataset.task:prompt((i - 1) % dataset.task:size())
     if prompt then
       local ask = { mode = "generate", prompt = prompt, endpoint = prompt.messages and "chat" or endpoint_of(one, dataset),
-        model = server.model, sampling = sampling, extra_body = one.variant.server.extra_body }
+        model = server.model, sampling = sampling, extra_body = one.variant.server.extra_body, server = one.variant.server }
       local request = one.dialect.request(ask)
       transmitter:transmit(request, json.encode(request.body))
     end
@@ -294,7 +295,7 @@ local function run_variant(self, one)
     if taken.kind ~= "cancelled" then self.store:put_event(clock.wall_ns(), "variant_failed", taken.text, { variant = one.name }) end
     return taken
   end
-  local client = http.open { max_in_flight = self.made.config.benchmark.concurrency }
+  local client = http.open(launch.transport(one.variant, self.made.config.benchmark.concurrency))
   self.client = client
   local server, err = start_server(self, one, client)
   if server then
