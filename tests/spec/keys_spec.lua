@@ -95,9 +95,8 @@ describe("what is started", function()
   it("is printed as a shell would take it, keys hidden", function()
     local words = launch.words({ "vllm", "serve", "it's", "--api-key", "abc", "--name=x y" },
       { VLLM_API_KEY = "k", VLLM_PORT = false, A = "1 2", HF_TOKEN = "t" })
-
-         assert.equal("env -u VLLM_PORT 'A=1 2' 'HF_TOKEN=(hidden)' 'VLLM_API_KEY=(hidden)' vllm serve 'it'\\''s' --api-key '(hidden)' '--name=x y'",
-      table.concat(words, " "))
+    assert.equal("env -u VLLM_PORT 'A=1 2' 'HF_TOKEN=(hidden)' 'VLLM_API_KEY=(hidden)'"
+      .. " vllm serve 'it'\\''s' --api-key '(hidden)' '--name=x y'", table.concat(words, " "))
     assert.same({ "x" }, launch.words({ "x" }, {}))
   end)
 
