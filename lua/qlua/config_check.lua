@@ -189,7 +189,7 @@ local function fill_missing(ctx, map, field, path, out, partial)
   if field.required then
     return complain(ctx, map, path, ("missing (want %s)"):format(check.wanted(field)))
   end
-  if partial then return end
+  if partial or field.optional then return end
   if field.type == "map" then
     out[field.key] = check.node(ctx, empty_like(map, "map", "entries"), field, path)
   elseif field.type == "dict" or (field.type == "list" and not field.null) then
