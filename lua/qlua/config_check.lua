@@ -293,7 +293,7 @@ local collections = { map = check_map, dict = check_dict, list = check_list }
 function check.node(ctx, node, field, path)
   ctx.origins[path] = tree.origin(node)
   if field.type == "any" then return plain(node) end
-  if field.null and tree.is_null(node) then return nil end
+  if (field.null or field.optional) and tree.is_null(node) then return nil end
   if field.type == "text" and node.kind == "map" then
     local pair = check_map(ctx, node, { type = "map", fields = {
       { key = "en", type = "string", required = true }, { key = "zh", type = "string", required = true } } }, path)

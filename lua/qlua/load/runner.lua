@@ -3,8 +3,8 @@
 --
 -- Lua never stands between a moment and a send. In an open loop every request is handed to the I/O thread ahead of its time, with
 -- the time at which that thread shall send it; in a closed loop twice as many requests are ready as the window is wide, so that
--- the I/O thread has the next one at hand when one ends. What Lua does with a reply (its row, the store, hooks, the live view) happens after
--- its last byte was stamped. The exception is a session's later turn, which cannot be made before the reply it follows.
+-- the I/O thread has the next one at hand when one ends. What Lua does with a reply (its row, the store, hooks, the live view) happens
+-- after its last byte was stamped. The exception is a session's later turn, which cannot be made before the reply it follows.
 
 local clock = require "qlua.core.clock"
 local http = require "qlua.core.http"
@@ -252,7 +252,8 @@ local function warm_window(self, point, count, width, offset)
     if one.outcome == "ok" then latencies[#latencies + 1] = (figures.e2e or figures.total or 0) / 1e9 end
     keep(one)
   end
-  local ok, err = pcall(run_block, self, state, { kind = "closed", stage = 1, concurrency = width, count = count }, { { label = "warm-up" } })
+  local block = { kind = "closed", stage = 1, concurrency = width, count = count }
+  local ok, err = pcall(run_block, self, state, block, { { label = "warm-up" } })
   self.on_row = keep
   if not ok then error(err, 0) end
   return median(latencies)
@@ -266,7 +267,8 @@ end
 function runner:warm_up(count, width, is_steady)
   local point = { label = "warm-up" }
   local size = is_steady and math.max(count, 2 * width, 8) or count
-  local requests, windows, last, settled = 0, 0, nil, nil
+  local requests, windows = 0, 0
+  local last, settled
   if size == 0 then return { requests = 0, windows = 0 } end
   repeat
     local now = warm_window(self, point, size, math.min(width, size), requests)

@@ -14,7 +14,8 @@ local schedule = {}
 local function new_open_block() return { kind = "open", offsets_ns = {}, stage_of = {}, span_ns = 0 } end
 
 local function add_open(block, stage, number, seed, key)
-  local began, offsets, seconds = block.span_ns, nil, nil
+  local began = block.span_ns
+  local offsets, seconds
   if stage.kind == "trace" then
     offsets = stage.offsets_ns
     seconds = (offsets[#offsets] or 0) / 1e9

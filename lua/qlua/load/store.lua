@@ -25,8 +25,8 @@ local function packed(text) return text and #text > 0 and core.blob(pack.pack(te
 -- @tparam table phase `{ variant, point, replicate, kind, start_ns }`, times CLOCK_REALTIME
 -- @treturn integer id
 function load_store.open_phase(store, phase)
-  store:put("INSERT INTO load_phase (session, variant, point, replicate, kind, start_ns, end_ns, record) VALUES (?, ?, ?, ?, 'cut', ?, ?, '{}')",
-    store.session, phase.variant, phase.point, phase.replicate, phase.start_ns, phase.start_ns)
+  store:put([[INSERT INTO load_phase (session, variant, point, replicate, kind, start_ns, end_ns, record)
+    VALUES (?, ?, ?, ?, 'cut', ?, ?, '{}')]], store.session, phase.variant, phase.point, phase.replicate, phase.start_ns, phase.start_ns)
   return store:one("SELECT max(id) AS id FROM load_phase").id
 end
 

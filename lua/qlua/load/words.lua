@@ -93,7 +93,8 @@ function words.fit(count)
     if not ok then return nil, err end
   end
   if #list < 100 then
-    return nil, { kind = "server", text = ("the server's tokenizer takes only %d of %d common words as one token"):format(#list, #words.ALL) }
+    return nil, { kind = "server",
+      text = ("the server's tokenizer takes only %d of %d common words as one token"):format(#list, #words.ALL) }
   end
   return { list = list, extra = extra }
 end

@@ -96,17 +96,17 @@ function sources.random(self)
   end
 end
 
--- A trace's prompts are made up, but blocks with the same hash have the same words, in every request: what a prefix cache
--- could share in the original it can share here.
-local function trace_text(self, row)
+-- A trace's prompts are made up, but blocks with the same hash have the same words in every request of a replicate: what a
+-- prefix cache could share in the original it can share here, and nothing of the replicate before.
+local function trace_text(self, row, key)
   local block, parts, left = workload.TRACE_BLOCK, {}, row.input_tokens
   for _, id in ipairs(row.hash_ids or {}) do
     if left <= 0 then break end
     local n = math.min(block, left)
-    parts[#parts + 1] = words.text(self.words, random(self.seed, "block/" .. id), n)
+    parts[#parts + 1] = words.text(self.words, random(self.seed, ("block/%s/%d"):format(key, id)), n)
     left = left - n
   end
-  if left > 0 then parts[#parts + 1] = words.text(self.words, random(self.seed, "line/" .. row.line), left) end
+  if left > 0 then parts[#parts + 1] = words.text(self.words, random(self.seed, ("line/%s/%d"):format(key, row.line)), left) end
   return table.concat(parts, " ")
 end
 
@@ -115,9 +115,9 @@ function sources.trace(self)
   if not rows then return nil, err end
   self.is_made_up, self.size, self.times_ns = true, #rows, {}
   for i, row in ipairs(rows) do self.times_ns[i] = math.floor((row.at_ms - rows[1].at_ms) * 1e6 / self.spec.trace_speed + 0.5) end
-  return function(number)
+  return function(number, key)
     local row = rows[number % #rows + 1]
-    return { text = trace_text(self, row), input_tokens = row.input_tokens, output_tokens = row.output_tokens }
+    return { text = trace_text(self, row, key), input_tokens = row.input_tokens, output_tokens = row.output_tokens }
   end
 end
 
