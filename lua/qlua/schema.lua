@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The run's database. Users may query it: `sqlite3 results/…/run.db`.
 -- Times ending in _ns of a request and of a load_request are CLOCK_MONOTONIC of the session that sent it;
--- those of answer, phase and load_phase are CLOCK_REALTIME, so that sessions of one run can be put in order. body and stamps of a request are zstd frames.
+-- those of answer, phase and load_phase are CLOCK_REALTIME, so that sessions of one run can be put in order. body and stamps of
+-- a request are zstd frames.
 
 return {
   version = 4,

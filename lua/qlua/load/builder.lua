@@ -55,9 +55,9 @@ function builder:request(item, entry)
   if hook then hook(request, entry) end
   local timeouts, server = self.timeouts, self.server
   return {
-    method = request.method, url = self.url .. request.path, unix_socket = server.unix_socket,
+    method = request.method, url = self.url .. request.path .. (server.query or ""), unix_socket = server.unix_socket,
     headers = request.headers or self.headers,
-    body = json.encode(request.body), sse = request.sse, ca_file = server.ca_file, insecure = server.insecure,
+    body = json.encode(request.body), sse = request.sse,
     connect_ms = timeouts.connect_ms, first_byte_ms = timeouts.first_byte_ms, idle_ms = timeouts.idle_ms, total_ms = timeouts.total_ms,
     start_at_ns = entry.send_at_ns,
   }
@@ -89,7 +89,7 @@ function builder:count(client, text)
   local server = self.server
   local reply = client:send { method = "POST", url = server.root_url .. "/tokenize", unix_socket = server.unix_socket,
     headers = server.headers, body = json.encode { model = server.model, prompt = text, content = text, add_special_tokens = true },
-    connect_ms = 5000, total_ms = 30000, ca_file = server.ca_file, insecure = server.insecure }
+    connect_ms = 5000, total_ms = 30000 }
   if reply.error then return nil, reply.error end
   local value = reply.status == 200 and json.decode(reply.body)
   if type(value) == "table" then

@@ -8,6 +8,7 @@
 
 local clock = require "qlua.core.clock"
 local http = require "qlua.core.http"
+local launch = require "qlua.launch"
 local metrics = require "qlua.load.metrics"
 local random = require "qlua.random"
 local row = require "qlua.load.row"
@@ -111,8 +112,7 @@ local function prewarm(self, client, count)
   for _ = 1, count do
     spawn(state, function()
       local reply = client:send { method = "GET", url = server.root_url .. (self.health or "/health"), unix_socket = server.unix_socket,
-        headers = server.headers, fresh_connection = true, connect_ms = 10000, total_ms = 30000, ca_file = server.ca_file,
-        insecure = server.insecure }
+        headers = server.headers, fresh_connection = true, connect_ms = 10000, total_ms = 30000 }
       if not reply.error then opened = opened + 1 end
     end)
   end
@@ -121,7 +121,7 @@ local function prewarm(self, client, count)
 end
 
 local function open_client(self, window)
-  local client, err = http.open { max_in_flight = window }
+  local client, err = http.open(launch.transport(self.build.variant, window))
   if not client then error(err, 0) end
   self.clients[client] = true
   return client

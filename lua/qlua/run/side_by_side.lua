@@ -5,6 +5,7 @@
 
 local clock = require "qlua.core.clock"
 local http = require "qlua.core.http"
+local launch = require "qlua.launch"
 local loading = require "qlua.run.loading"
 local variant = require "qlua.run.variant"
 
@@ -12,7 +13,7 @@ local side_by_side = {}
 
 local function ready(self, one, up)
   local server, err
-  local client = http.open { max_in_flight = 4 }
+  local client = http.open(launch.transport(one.variant, 4))
   self.clients[client] = true
   up[#up + 1] = { one = one, client = client }
   server, err = variant.start(self, one, client)

@@ -5,6 +5,7 @@ local asking = require "qlua.run.asking"
 local clock = require "qlua.core.clock"
 local file = require "qlua.core.file"
 local http = require "qlua.core.http"
+local launch = require "qlua.launch"
 local loading = require "qlua.run.loading"
 local session = require "qlua.run.session"
 local supervisor = require "qlua.supervisor"
@@ -54,7 +55,7 @@ end
 
 -- A server's life with a client of its own; the error that ended it early, or nil.
 local function serve(self, one, only_load)
-  local client = http.open { max_in_flight = self.made.config.benchmark.concurrency }
+  local client = http.open(launch.transport(one.variant, self.made.config.benchmark.concurrency))
   self.clients[client] = true
   local server, err = variant.start(self, one, client)
   if server then
