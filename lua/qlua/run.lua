@@ -18,9 +18,16 @@ local run = {}
 
 -- ---- Ctrl-C -----------------------------------------------------------------------------------------------
 
+-- The second time: nobody waits any more, and nothing is left behind all the same.
+local function at_once(self)
+  pcall(self.store.commit, self.store)
+  for _, server in pairs(self.servers) do pcall(server.kill, server) end
+  sys.exit(130)
+end
+
 local function watch_signals(self)
   local function on_signal()
-    if self.stopped then sys.exit(130) end
+    if self.stopped then at_once(self) end
     self.stopped = true
     self.progress:message { en = "stopping: answers are kept, servers are stopped (once more: at once)",
       zh = "正在停止：答案已保存，服务器正在关闭（再按一次立即退出）" }
@@ -71,7 +78,8 @@ end
 function run.execute(made, options)
   local dir, store = folder.open(made, options)
   if not dir then return nil, store end
-  local self = { made = made, options = options, dir = dir, store = store, progress = options.progress, stopped = false, clients = {},
+  local self = { made = made, options = options, dir = dir, store = store, progress = options.progress, stopped = false,
+    clients = {}, servers = {},
     nonce = ("%x%x"):format(sys.pid(), clock.wall_ns()), control = control.of(made) }
   session.open(self)
   watch_signals(self)

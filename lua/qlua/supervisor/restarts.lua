@@ -79,10 +79,4 @@ function restarts:suspects(variant, dataset)
   return set, count
 end
 
---- A suspect has been answered.
-function restarts:clear(question)
-  local key = key_of(question)
-  if self.strikes[key] == 1 then self.strikes[key] = nil end
-end
-
 return restarts

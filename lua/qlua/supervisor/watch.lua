@@ -61,12 +61,20 @@ end
 function watch.sent(_, seat) seat.in_flight = true end
 
 --- A try came back. The first of a burst of failures marks the moment of a crash: what was in flight then is suspect, what was
--- sent into the ruins later is not. A connection that was refused was never in flight, and any good reply ends the burst.
-function watch:came_back(seat, failure)
+-- sent into the ruins later is not, nor what had not left the queue. Any good reply ends the burst: the server lives.
+-- @tparam table seat
+-- @tparam ?table failure
+-- @tparam boolean was_sent the try had left the queue
+function watch:came_back(seat, failure, was_sent)
   local is_blow = failure and failure.kind ~= "connect" and failure.kind ~= "cancelled"
     and not (failure.kind == "http" and (failure.status or 0) < 500)
   if is_blow then self.burst = self.burst or in_flight(self) end
-  if not failure then self.burst = nil end
+  if not failure and not self.is_dead then self.burst = nil end
+  if self.burst and failure and (failure.kind == "connect" or not was_sent) then
+    for i = #self.burst, 1, -1 do
+      if self.burst[i] == seat then table.remove(self.burst, i) end
+    end
+  end
   seat.in_flight = false
 end
 
@@ -79,7 +87,7 @@ function watch:suspects() return self.burst or in_flight(self) end
 function watch:wait_for_exit()
   self.server.process:wait()
   if not self.is_on then return end
-  self.burst = self.burst or in_flight(self)
+  self.is_dead, self.burst = true, self.burst or in_flight(self)
   task.sleep(DRAIN_MS)
   if self.is_on then self.client:cancel_all() end
 end
