@@ -1,34 +1,21 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Supervisor: one variant's server, from its argv to its last descendant.
--- The parts: `launch` (what is started, and where), `ready` (health, identity, a completion), `failure` (why not), `watch` (while it
+-- The parts: `spawn` (what is started, and where), `ready` (health, identity, a completion), `failure` (why not), `watch` (while it
 -- is asked), `restarts` (what then), `state` and `leftovers` (what a killed qlua leaves), `gpus` (whose card it is).
 
 local clock = require "qlua.core.clock"
 local failure = require "qlua.supervisor.failure"
 local file = require "qlua.core.file"
-local launch = require "qlua.supervisor.launch"
+local keys = require "qlua.keys"
+local launch = require "qlua.launch"
 local ready = require "qlua.supervisor.ready"
 local restarts = require "qlua.supervisor.restarts"
-local sys = require "qlua.core.sys"
+local spawn = require "qlua.supervisor.spawn"
 
-local supervisor = { plan = launch.plan }
+local supervisor = { plan = spawn.plan }
 
 local Server = {}
 Server.__index = Server
-
-local function api_headers(variant)
-  local headers = { ["content-type"] = "application/json" }
-  for name, value in pairs(variant.server.headers or {}) do headers[name:lower()] = value end
-  local key_env = variant.server.api_key_env
-  if key_env then
-    local key = sys.env(key_env)
-    if not key or key == "" then
-      return failure.error(variant, ("server.api_key_env: environment variable %s is not set"):format(key_env))
-    end
-    headers.authorization = "Bearer " .. key
-  end
-  return headers
-end
 
 local function reach(self)
   self.base_url = (self.variant.server.base_url or "http://localhost/v1"):gsub("/+$", "")
@@ -44,13 +31,15 @@ end
 --   it is written down; nil: nowhere), on_spawn(server) before the wait begins
 -- @treturn ?table server { base_url, unix_socket, model, headers, argv, facts }, with is_alive() and stop(); or nil, err
 function supervisor.start(dialect, variant, options)
-  local headers, err = api_headers(variant)
-  if not headers then return nil, err end
-  local self = setmetatable({ dialect = dialect, variant = variant, client = options.client, headers = headers, facts = {},
-    model = launch.served_name(dialect, variant), ca_file = variant.server.ca_file, insecure = variant.server.insecure }, Server)
+  local key, err = keys.of(variant)
+  if err then return nil, err end
+  local is_ours = launch.is_ours(dialect, variant)
+  if is_ours and dialect.key_env and not key then key = keys.random() end
+  local self = setmetatable({ dialect = dialect, variant = variant, client = options.client, facts = {}, key = key,
+    headers = keys.headers(dialect, variant, key), query = launch.query(variant), model = spawn.served_name(dialect, variant) }, Server)
   local began = clock.now_ns()
   local ok
-  ok, err = (dialect.start and launch.spawn or reach)(self, options)
+  ok, err = (is_ours and spawn.start or reach)(self, options)
   if ok and options.on_spawn then options.on_spawn(self) end
   if ok then ok, err = ready.make(self, options) end
   if not ok then
@@ -72,7 +61,7 @@ function supervisor.bring_up(dialect, variant, options)
     local attempt = setmetatable({ nonce = options.next_nonce() }, { __index = options })
     local server, err = supervisor.start(dialect, variant, attempt)
     if server then return server end
-    local what = dialect.start and not options.is_stopped() and restarts.after_start(err, tries) or "no"
+    local what = launch.is_ours(dialect, variant) and not options.is_stopped() and restarts.after_start(err, tries) or "no"
     if what == "no" then
       if tries > 1 and err.kind == "server" then err.text = err.text .. (" (tried %d times)"):format(tries) end
       return nil, err

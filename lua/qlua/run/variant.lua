@@ -5,6 +5,7 @@ local asking = require "qlua.run.asking"
 local clock = require "qlua.core.clock"
 local file = require "qlua.core.file"
 local http = require "qlua.core.http"
+local launch = require "qlua.launch"
 local restarts = require "qlua.supervisor.restarts"
 local session = require "qlua.run.session"
 local supervisor = require "qlua.supervisor"
@@ -83,7 +84,7 @@ end
 
 -- A server's life with a client of its own; the error that ended it early, or nil; after a crash also what was in flight.
 local function live(self, one, account, life)
-  local client = http.open { max_in_flight = account.concurrency }
+  local client = http.open(launch.transport(one.variant, account.concurrency))
   self.clients[client] = true
   local ok, server, err = xpcall(variant.start, variant.traced, self, one, client)
   if not ok then server, err = nil, server end

@@ -18,10 +18,7 @@ function gpus.add_environment(variant, env)
   local made = {}
   for name, value in pairs(env or {}) do made[name] = value end
   local list = variant.server.gpus
-  if list then
-    made.CUDA_VISIBLE_DEVICES = table.concat(list, ",")
-    made.CUDA_DEVICE_ORDER = "PCI_BUS_ID" -- else CUDA counts by speed, and nvidia-smi by place
-  end
+  if list then made.CUDA_VISIBLE_DEVICES = table.concat(list, ",") end -- in the order of the bus: see `launch.environment`
   return made
 end
 

@@ -17,7 +17,7 @@ local TAIL = 64
 
 local function get(self, url)
   return self.client:send { method = "GET", url = url, unix_socket = self.unix_socket, headers = self.headers,
-    connect_ms = 2000, total_ms = 10000, ca_file = self.ca_file, insecure = self.insecure }
+    connect_ms = 2000, total_ms = 10000 }
 end
 ready.get = get
 
@@ -113,13 +113,13 @@ end
 
 --- /v1/models must name the model that we shall ask for; a server without that endpoint is taken at its word.
 function ready.check_model(self)
-  local reply = get(self, self.base_url .. "/models")
+  local reply = get(self, self.base_url .. "/models" .. self.query)
   if reply.error then
     return failure.error(self.variant, ("no server at %s: %s"):format(self.base_url, reply.error.text))
   end
   if reply.status == 401 or reply.status == 403 then
     return failure.error(self.variant, ("the server refused the API key (HTTP %d)"):format(reply.status),
-      "name the variable that holds it: server.api_key_env")
+      "name the variable or file that holds it: server.api_key_env, server.api_key_file")
   end
   local names = reply.status == 200 and names_in((json.decode(reply.body))) or {}
   local words = {}
@@ -153,11 +153,12 @@ end
 -- @treturn table request
 function ready.complete(self, client, options)
   local ask = { mode = "generate", prompt = { text = "1 + 1 =" }, endpoint = options.endpoint, model = self.model,
-    sampling = { temperature = 0, max_tokens = 4, seed = 0 }, extra_body = self.variant.server.extra_body }
+    sampling = setmetatable({ max_tokens = 4 }, { __index = self.variant.generation }),
+    extra_body = self.variant.server.extra_body, server = self.variant.server }
   local request = self.dialect.request(ask)
-  return client:send { method = request.method, url = self.base_url .. request.path, headers = self.headers,
-    unix_socket = self.unix_socket, body = json.encode(request.body), connect_ms = 10000, total_ms = options.total_ms or 120000,
-    ca_file = self.ca_file, insecure = self.insecure }, request
+  return client:send { method = request.method, url = self.base_url .. request.path .. self.query,
+    headers = self.headers, unix_socket = self.unix_socket, body = json.encode(request.body), connect_ms = 10000,
+    total_ms = options.total_ms or 120000 }, request
 end
 
 --- One real completion of the right shape, by the right model.

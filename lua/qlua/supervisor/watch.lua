@@ -7,6 +7,7 @@
 
 local clock = require "qlua.core.clock"
 local http = require "qlua.core.http"
+local launch = require "qlua.launch"
 local ready = require "qlua.supervisor.ready"
 local task = require "qlua.core.task"
 
@@ -101,7 +102,7 @@ end
 
 -- True when a completion of our own came back.
 local function answers(self)
-  local client = http.open { max_in_flight = 1 }
+  local client = http.open(launch.transport(self.server.variant, 1))
   local reply = ready.complete(self.server, client, { endpoint = self.options.endpoint, total_ms = self.stall_s * 1000 // 1 | 0 })
   client:close()
   return not reply.error and reply.status == 200

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Launch: from a variant to a running process: its name, its address, its command line, its place among the processes.
+--- Spawn: from a variant to a running process: its name, its address, its command line, its place among the processes.
 -- The name that it serves the model by holds the server's nonce, so that no other server answers to it; the port is held,
 -- bound and not listening, until just before it starts.
 
@@ -7,30 +7,32 @@ local failure = require "qlua.supervisor.failure"
 local file = require "qlua.core.file"
 local gpus = require "qlua.supervisor.gpus"
 local hash = require "qlua.core.hash"
+local launch = require "qlua.launch"
 local proc = require "qlua.core.proc"
+local secrets = require "qlua.secrets"
 local socket = require "qlua.core.socket"
 local state = require "qlua.supervisor.state"
 local sys = require "qlua.core.sys"
 
-local launch = {}
+local spawn = {}
 
 --- The name that requests to a variant's server must use. A server of ours, whose dialect lets us name the model, gets a
 -- name that no other server has.
 -- @tparam table dialect `names_itself`: the name is the server's own
 -- @tparam table variant
 -- @tparam ?string nonce nil: the name without it, as it stands in plans and identities
-function launch.served_name(dialect, variant, nonce)
+function spawn.served_name(dialect, variant, nonce)
   local name = variant.server.served_model_name or variant.model
-  if not nonce or not dialect.start or dialect.names_itself then return name end
+  if not nonce or dialect.names_itself or not launch.is_ours(dialect, variant) then return name end
   return name .. "#" .. nonce
 end
 
 --- What a dialect's `start` is told.
-function launch.context(dialect, variant, options)
+function spawn.context(dialect, variant, options)
   local server = variant.server
   return {
     exe = sys.exe(), host = server.host, unix_socket = server.unix_socket,
-    served_name = launch.served_name(dialect, variant, options.nonce), find_on_path = sys.find_on_path, plan = options.plan,
+    served_name = spawn.served_name(dialect, variant, options.nonce), find_on_path = sys.find_on_path, plan = options.plan,
     config = options.config, nonce = options.nonce, write_file = options.write_file,
   }
 end
@@ -38,15 +40,15 @@ end
 --- The command line a variant's server would get; for `--dry-run` and for the identity of answers.
 -- What differs between two starts of the same thing (port, paths, nonce) is left out or a word in capitals.
 -- @treturn ?table { argv, env }, nil for a server that is not ours
-function launch.plan(dialect, variant, options)
-  if not dialect.start then return nil end
-  local context = launch.context(dialect, variant, setmetatable({ nonce = false }, { __index = options }))
+function spawn.plan(dialect, variant, options)
+  if not launch.is_ours(dialect, variant) then return nil end
+  local context = spawn.context(dialect, variant, setmetatable({ nonce = false }, { __index = options }))
   context.exe, context.port = "qlua", "PORT"
   context.unix_socket = context.unix_socket and "UNIX_SOCKET"
   context.write_file = function(name, text) return name .. ":" .. hash.sha256(text) end
   local made = dialect.start(variant, context)
-  made.env = gpus.add_environment(variant, made.env)
-  return made
+  return { argv = made.argv, env = launch.environment(dialect, variant, gpus.add_environment(variant, made.env),
+    dialect.key_env and secrets.HIDDEN) }
 end
 
 -- ---- the address --------------------------------------------------------------------------------------------
@@ -93,40 +95,27 @@ end
 
 -- ---- the process --------------------------------------------------------------------------------------------
 
-local function secrets_of(self)
-  local secrets = {}
-  for name, value in pairs(self.headers) do
-    if name ~= "content-type" then secrets[#secrets + 1] = value:gsub("^Bearer ", "") end
-  end
-  return secrets
-end
-
-local function environment_of(self, made)
-  local env = gpus.add_environment(self.variant, made.env)
-  for name, value in pairs(self.variant.server.env or {}) do env[name] = value end
-  return env
-end
-
 --- Start the process of a server.
 -- @tparam table self the server: dialect, variant, headers; gets process, argv, env, urls, model
 -- @tparam table options of `supervisor.start`
 -- @treturn ?boolean true, or nil and err
-function launch.spawn(self, options)
-  local context = launch.context(self.dialect, self.variant, options)
+function spawn.start(self, options)
+  local context = spawn.context(self.dialect, self.variant, options)
   local held, err = take_address(self, context)
   if not held then return nil, err end
   self.base_url, self.model = self.root_url .. "/v1", context.served_name
   local made = self.dialect.start(self.variant, context)
-  self.argv, self.env = made.argv, environment_of(self, made)
+  self.argv = made.argv
+  self.env = launch.environment(self.dialect, self.variant, gpus.add_environment(self.variant, made.env), self.key)
   self.log_path, self.oom_kills = options.log_path, failure.oom_kills()
   local log = file.stat(self.log_path)
   self.log_from = log and log.bytes or 0
   held:close() -- as late as can be: until the server binds it, it is anybody's
   self.process, err = proc.spawn { argv = made.argv, env = self.env, log = options.log_path, nonce = options.nonce,
-    secrets = secrets_of(self), own_cgroup = true }
+    secrets = secrets.known(), own_cgroup = true }
   if not self.process then return failure.error(self.variant, err.text, err.hint) end
   if options.run_dir then self.state = state.put(self.process, { variant = self.variant.name, run_dir = options.run_dir }) end
   return true
 end
 
-return launch
+return spawn
