@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lua_socket: qlua.core.socket: a port held for a server that is about to start, and whose the listening sockets are.
+// lua_socket: qlua.core.socket: a port held for a server that is about to start, and whose the listening sockets are,
+// and our own connections ended.
 //
 // A held port is a userdata that owns one descriptor: closed by :close(), or when it is collected.
 
@@ -70,10 +71,21 @@ static int listeners(lua_State *L) {
   return 1;
 }
 
+// shut{ host=, port= } or { path= } -> how many connections of ours to it were ended
+static int shut(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_getfield(L, 1, "host");
+  lua_getfield(L, 1, "port");
+  lua_getfield(L, 1, "path");
+  const char *host = luaL_optstring(L, 2, "127.0.0.1"), *path = luaL_optstring(L, 4, NULL);
+  lua_pushinteger(L, ql_connections_shut(host, (int)luaL_optinteger(L, 3, 0), path));
+  return 1;
+}
+
 int ql_open_socket(lua_State *L) {
   static const luaL_Reg meta[] = {{"__gc", held_close}, {"__close", held_close}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"close", held_close}, {"port", held_port}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"hold", hold}, {"listeners", listeners}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"hold", hold}, {"listeners", listeners}, {"shut", shut}, {NULL, NULL}};
   luaL_newmetatable(L, HELD);
   luaL_setfuncs(L, meta, 0);
   lua_newtable(L);

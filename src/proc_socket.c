@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { MAX_LISTENERS = 64, LISTENING = 0x0A };
@@ -152,4 +153,41 @@ struct ql_listeners ql_listeners_find(const pid_t *ours, size_t count, const cha
   for (size_t i = 0; i < found.count; i++)
     *(is_ours[i] ? &result.ours : &result.others) += 1;
   return result;
+}
+
+// ---- our own connections ------------------------------------------------------------------------------
+
+union address {
+  struct sockaddr any;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+  struct sockaddr_un local;
+};
+
+static bool leads_to(const union address *peer, const char *host, int port, const char *path) {
+  struct in_addr address;
+  if (path)
+    return peer->any.sa_family == AF_UNIX && strncmp(peer->local.sun_path, path, sizeof peer->local.sun_path) == 0;
+  if (peer->any.sa_family == AF_INET6)
+    return ntohs(peer->v6.sin6_port) == port;
+  if (peer->any.sa_family != AF_INET || ntohs(peer->v4.sin_port) != port)
+    return false;
+  bool is_any = inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &address) != 1 || !address.s_addr;
+  return is_any || peer->v4.sin_addr.s_addr == address.s_addr;
+}
+
+unsigned ql_connections_shut(const char *host, int port, const char *path) {
+  DIR *dir = opendir("/proc/self/fd");
+  unsigned count = 0;
+  if (!dir)
+    return 0;
+  for (struct dirent *entry; (entry = readdir(dir));) {
+    union address peer = {0};
+    socklen_t len = sizeof peer;
+    int fd = (int)strtol(entry->d_name, NULL, 10);
+    if (getpeername(fd, &peer.any, &len) == 0 && leads_to(&peer, host, port, path))
+      count += shutdown(fd, SHUT_RDWR) == 0; // its owner finds it closed, and closes it
+  }
+  closedir(dir);
+  return count;
 }

@@ -23,4 +23,8 @@ struct ql_listeners {
 // By address, or by the path of a UNIX socket when that is not NULL.
 struct ql_listeners ql_listeners_find(const pid_t *ours, size_t count, const char *host, int port, const char *path);
 
+// Ends this process's own connections to an address, however long they are kept for later use: a server may wait for
+// its clients before it stops. Returns how many there were.
+unsigned ql_connections_shut(const char *host, int port, const char *path);
+
 #endif

@@ -5,9 +5,13 @@
 
 local clock = require "qlua.core.clock"
 local control = require "qlua.control"
+local file = require "qlua.core.file"
 local folder = require "qlua.run.folder"
+local lanes = require "qlua.run.lanes"
+local leftovers = require "qlua.supervisor.leftovers"
 local run_report = require "qlua.run_report"
 local session = require "qlua.run.session"
+local state = require "qlua.supervisor.state"
 local sys = require "qlua.core.sys"
 local task = require "qlua.core.task"
 local telemetry = require "qlua.telemetry"
@@ -21,7 +25,14 @@ local run = {}
 -- The second time: nobody waits any more, and nothing is left behind all the same.
 local function at_once(self)
   pcall(self.store.commit, self.store)
-  for _, server in pairs(self.servers) do pcall(server.kill, server) end
+  local is_clean = true
+  for _, server in pairs(self.servers) do
+    local ok, is_gone = pcall(server.kill, server)
+    is_clean = is_clean and ok and is_gone
+  end
+  if not is_clean then
+    self.progress:message { en = "processes of a server are left: qlua reap " .. self.dir, zh = "服务仍有残留进程：qlua reap " .. self.dir }
+  end
   sys.exit(130)
 end
 
@@ -44,6 +55,26 @@ local function open_telemetry(self)
   self.telemetry = telemetry.open { is_wanted = self.made.config.benchmark.collect_memory, store = self.store, nonce = self.nonce,
     is_stopped = function() return self.stopped end }
   self.store:meta("telemetry", self.telemetry:facts())
+end
+
+-- What a killed qlua left: of this run it is ended, of others it is told.
+local function reap_leftovers(self)
+  local seen, records = {}, state.list(self.dir)
+  table.move(state.list(), 1, #state.list(), #records + 1, records)
+  for _, record in ipairs(records) do
+    local is_again = seen[record.nonce]
+    seen[record.nonce] = true
+    if not is_again and record.host == sys.host().hostname and not state.has_owner(record) then
+      local count = #leftovers.find(record)
+      local is_mine = record.run_dir == file.real(self.dir)
+      if count == 0 or is_mine then leftovers.reap(record) end
+      if count > 0 then
+        local where = is_mine and { en = "ended", zh = "已结束" } or { en = "not ended: qlua reap", zh = "未处理，请执行 qlua reap" }
+        self.progress:message { en = ("%d processes were left of a killed run (%s): %s"):format(count, record.run_dir, where.en),
+          zh = ("被强制终止的运行残留了 %d 个进程（%s）：%s"):format(count, record.run_dir, where.zh) }
+      end
+    end
+  end
 end
 
 local function conclude(self, errors)
@@ -71,6 +102,23 @@ local function conclude(self, errors)
   return summary, self.dir
 end
 
+-- What one variant's work ended with: kept, and shown; or raised, when nothing more can be kept or trusted.
+local function take_error(self, errors, err)
+  if not err or err.kind == "cancelled" then return end
+  if err.kind == "store" or err.kind == "internal" then
+    err.hint = (err.hint and err.hint .. "; " or "") .. "go on with: " .. self.options.resume_command(self.dir)
+    error(err, 0)
+  end
+  errors[#errors + 1] = err
+  self.progress:message(err.text)
+end
+
+-- The run as one variant sees it that is worked on beside others.
+local function lane_of(self)
+  local progress = self.progress
+  return setmetatable({ telemetry = self.telemetry:lane(), progress = progress.lane and progress:lane() or progress }, { __index = self })
+end
+
 --- Carry out a plan.
 -- @tparam table made a plan
 -- @tparam table options out, resume, progress, command (list of words), resume_command(dir), language, layouts, max_pages
@@ -79,24 +127,17 @@ function run.execute(made, options)
   local dir, store = folder.open(made, options)
   if not dir then return nil, store end
   local self = { made = made, options = options, dir = dir, store = store, progress = options.progress, stopped = false,
-    clients = {}, servers = {},
+    clients = {}, servers = {}, starts = { count = 0 },
     nonce = ("%x%x"):format(sys.pid(), clock.wall_ns()), control = control.of(made) }
   session.open(self)
   watch_signals(self)
+  reap_leftovers(self)
   open_telemetry(self)
   local errors = {}
-  for _, one in ipairs(made.variants) do
-    if self.stopped then break end
-    local err = variant.run(self, one)
-    if err and (err.kind == "store" or err.kind == "internal") then -- nothing more can be kept or trusted
-      err.hint = (err.hint and err.hint .. "; " or "") .. "go on with: " .. options.resume_command(dir)
-      error(err, 0)
-    end
-    if err and err.kind ~= "cancelled" then
-      errors[#errors + 1] = err
-      self.progress:message(err.text)
-    end
-  end
+  local is_parallel = made.config.benchmark.parallel_variants and #made.variants > 1
+  lanes.each(made.variants, is_parallel, function(one)
+    take_error(self, errors, variant.run(is_parallel and lane_of(self) or self, one))
+  end, function() return self.stopped end)
   return conclude(self, errors)
 end
 

@@ -76,7 +76,7 @@ local function watched(self, seat, request, text)
   if seat then self.watch:sent(seat) end
   local reply = self:transmit(request, text)
   local failure, response = failure_of(reply, request, self.dialect)
-  if seat then self.watch:came_back(seat, failure, reply.marks ~= nil and reply.marks.start_ns ~= nil) end
+  if seat then self.watch:came_back(seat, failure) end
   return reply, failure, response
 end
 

@@ -8,8 +8,10 @@ local failure = require "qlua.supervisor.failure"
 local file = require "qlua.core.file"
 local keys = require "qlua.keys"
 local launch = require "qlua.launch"
+local leftovers = require "qlua.supervisor.leftovers"
 local ready = require "qlua.supervisor.ready"
 local restarts = require "qlua.supervisor.restarts"
+local socket = require "qlua.core.socket"
 local spawn = require "qlua.supervisor.spawn"
 
 local supervisor = { plan = spawn.plan }
@@ -100,23 +102,28 @@ local function forget(self, survivors)
   self.state = nil
 end
 
---- Stop it and everything it started. Client sockets must be closed by now: some servers wait for their clients.
+--- Stop it and everything it started. Our connections to it, also those kept for later, are ended first: some servers wait for
+-- their clients.
 -- One SIGTERM, to its first process alone; after the grace, SIGKILL to all.
 function Server:stop()
   if not self.process then return end
   local process = self.process
+  socket.shut { host = self.variant.server.host, port = self.port, path = self.unix_socket }
   local status = process:stop { grace_ms = ((self.variant.server.stop_grace_s or 30) * 1000) // 1 | 0 }
   self.process = nil
   forget(self, status and status.survivors)
 end
 
 --- End it and everything it started at once, waiting for it here: what a second Ctrl-C does.
+-- @treturn boolean true when nothing of it is left
 function Server:kill()
-  if not self.process then return end
-  local process = self.process
+  if not self.process then return true end
+  local process, state = self.process, self.state
   self.process = nil
   process:close()
-  forget(self)
+  local is_clean = not state or #leftovers.find(state.record) == 0
+  forget(self, is_clean and 0 or 1)
+  return is_clean
 end
 
 return supervisor

@@ -554,6 +554,21 @@ static void listening_sockets_have_owners(void) {
   CHECK_INT(find(getpid(), port).ours, 0);
 }
 
+static void connections_to_an_address_can_be_ended(void) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  socklen_t len = sizeof address;
+  int listener = listen_shared("127.0.0.1", 0), client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  CHECK_INT(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+  CHECK_INT(connect(client, (struct sockaddr *)&address, sizeof address), 0);
+  int served = accept(listener, NULL, NULL), port = ntohs(address.sin_port);
+  char byte;
+  CHECK_INT(ql_connections_shut("127.0.0.1", port == 1 ? 2 : port - 1, NULL), 0);
+  CHECK_INT(recv(served, &byte, 1, MSG_DONTWAIT), -1);
+  CHECK_INT(ql_connections_shut("127.0.0.1", port, NULL), 1);
+  CHECK_INT(recv(served, &byte, 1, 0), 0); // it sees the end
+  close(served), close(client), close(listener);
+}
+
 static void unix_sockets_have_owners(void) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   snprintf(address.sun_path, sizeof address.sun_path, "/tmp/qlua-unit-%ld.sock", (long)getpid());
@@ -575,4 +590,5 @@ RUN(a_program_that_cannot_run_says_why, the_child_starts_clean, an_exit_that_nob
     nothing_stays_open, a_command_gets_input_and_gives_output, a_command_has_limits,
     a_command_does_not_wait_for_what_it_leaves_behind, a_closed_run_is_killed,
     a_cgroup_holds_what_the_sweep_cannot_know, a_cgroup_kill_ends_all_of_it, members_are_those_that_live,
-    a_kill_hits_the_one_that_is_meant, listening_sockets_have_owners, unix_sockets_have_owners, end_loop)
+    a_kill_hits_the_one_that_is_meant, listening_sockets_have_owners, connections_to_an_address_can_be_ended,
+    unix_sockets_have_owners, end_loop)

@@ -4,6 +4,7 @@
 local asking = require "qlua.run.asking"
 local clock = require "qlua.core.clock"
 local file = require "qlua.core.file"
+local gpus = require "qlua.supervisor.gpus"
 local http = require "qlua.core.http"
 local launch = require "qlua.launch"
 local restarts = require "qlua.supervisor.restarts"
@@ -23,8 +24,8 @@ end
 
 -- Each start has a nonce of its own, which begins with the run's.
 local function next_nonce(self)
-  self.starts = (self.starts or 0) + 1
-  return ("%s-%d"):format(self.nonce, self.starts)
+  self.starts.count = self.starts.count + 1
+  return ("%s-%d"):format(self.nonce, self.starts.count)
 end
 
 local function on_retry(self, one, err, what)
@@ -91,7 +92,7 @@ local function live(self, one, account, life)
   local suspects
   if server then
     server.account, server.life = account, life
-    server.watch = watch.new(server, client, { endpoint = asking.endpoint_of(one, self.made.datasets[1]),
+    server.watch = watch.new(server, client, { limit = account.concurrency, endpoint = asking.endpoint_of(one, self.made.datasets[1]),
       is_stopped = function() return self.stopped end })
     self.store:update_server(one.name, server.incarnation, { ready_ns = wall_ns(self) })
     session.record_server(self, one, server)
@@ -148,6 +149,12 @@ local function serve(self, one)
   end
 end
 
+-- Servers of ours on this machine's cards have them for themselves as long as they live.
+local function lock_cards(self, one)
+  if one.dialect.simulated or not launch.is_ours(one.dialect, one.variant) then return {} end
+  return gpus.lock(one.variant, self.telemetry:cards_of(one), self.dir)
+end
+
 --- Ask one variant all that is not answered yet.
 -- @tparam table self the run
 -- @tparam table one of the plan's variants
@@ -157,7 +164,9 @@ function variant.run(self, one)
     self.progress:message { en = one.name .. ": all answers are there already", zh = one.name .. "：已全部作答" }
     return nil
   end
-  local err = serve(self, one)
+  local locks, err = lock_cards(self, one)
+  if locks then err = serve(self, one) end
+  gpus.unlock(locks)
   if err and err.kind ~= "cancelled" then note(self, one, "variant_failed", err.text) end
   return err
 end

@@ -42,7 +42,7 @@ end
 --- Write down a server that has just been started.
 -- @tparam userdata process
 -- @tparam table facts variant, run_dir
--- @treturn table handle with update() and remove()
+-- @treturn table handle with record, update() and remove()
 function state.put(process, facts)
   local members = process:members()
   local leader, owner = members[1] or {}, me()
@@ -51,6 +51,7 @@ function state.put(process, facts)
     variant = facts.variant, run_dir = file.real(facts.run_dir) or facts.run_dir, started_at = clock.iso() }
   write(record)
   return {
+    record = record,
     update = function()
       record.members = json.array(process:members())
       write(record)

@@ -21,9 +21,9 @@ local SOCKET_CHECK_S = 10
 --- Watch a server that is ours.
 -- @tparam table server of `supervisor.start`
 -- @tparam userdata client that it is asked with
--- @tparam table options endpoint, is_stopped()
+-- @tparam table options endpoint, is_stopped(), limit (how many requests the client has in flight at most)
 function watch.new(server, client, options)
-  local self = setmetatable({ server = server, client = client, options = options, seats = {}, is_on = true,
+  local self = setmetatable({ server = server, client = client, options = options, seats = {}, is_on = true, tries = 0, burst_try = 0,
     stall_s = server.variant.server.stall_timeout_s or 0 }, watch)
   if server.process then
     task.spawn(self.wait_for_exit, self)
@@ -46,11 +46,18 @@ end
 
 function watch:leave(seat) self.seats[seat] = nil end
 
+-- The client sends in the order of the calls, so many at once: the first of what waits is what the server has. Whether a try got
+-- through cannot be told by its error: libcurl sends again by itself what was lost on a kept connection, and is refused.
 local function in_flight(self)
-  local list, seen = {}, {}
+  local list, seen, waiting = {}, {}, {}
   for seat in pairs(self.seats) do
+    if seat.in_flight then waiting[#waiting + 1] = seat end
+  end
+  table.sort(waiting, function(a, b) return a.try < b.try end)
+  for i = 1, math.min(#waiting, self.options.limit or #waiting) do
+    local seat = waiting[i]
     local key = ("%s\0%s\0%s"):format(seat.variant, seat.dataset, seat.sample)
-    if seat.in_flight and not seen[key] then
+    if not seen[key] then
       seen[key] = true
       list[#list + 1] = seat
     end
@@ -59,23 +66,20 @@ local function in_flight(self)
 end
 
 --- A try of a question is sent.
-function watch.sent(_, seat) seat.in_flight = true end
+function watch:sent(seat)
+  self.tries = self.tries + 1
+  seat.in_flight, seat.try = true, self.tries
+end
 
 --- A try came back. The first of a burst of failures marks the moment of a crash: what was in flight then is suspect, what was
--- sent into the ruins later is not, nor what had not left the queue. Any good reply ends the burst: the server lives.
+-- sent into the ruins later is not. A good reply to what was sent after it ends the burst: the server lives. One to what was sent
+-- before may only have been on its way.
 -- @tparam table seat
 -- @tparam ?table failure
--- @tparam boolean was_sent the try had left the queue
-function watch:came_back(seat, failure, was_sent)
-  local is_blow = failure and failure.kind ~= "connect" and failure.kind ~= "cancelled"
-    and not (failure.kind == "http" and (failure.status or 0) < 500)
-  if is_blow then self.burst = self.burst or in_flight(self) end
-  if not failure and not self.is_dead then self.burst = nil end
-  if self.burst and failure and (failure.kind == "connect" or not was_sent) then
-    for i = #self.burst, 1, -1 do
-      if self.burst[i] == seat then table.remove(self.burst, i) end
-    end
-  end
+function watch:came_back(seat, failure)
+  local is_blow = failure and failure.kind ~= "cancelled" and not (failure.kind == "http" and (failure.status or 0) < 500)
+  if is_blow and not self.burst then self.burst, self.burst_try = in_flight(self), self.tries end
+  if not failure and not self.is_dead and seat.try > self.burst_try then self.burst = nil end
   seat.in_flight = false
 end
 
