@@ -7,10 +7,13 @@ local clock = require "qlua.core.clock"
 local control = require "qlua.control"
 local file = require "qlua.core.file"
 local folder = require "qlua.run.folder"
+local gpus = require "qlua.supervisor.gpus"
 local lanes = require "qlua.run.lanes"
 local leftovers = require "qlua.supervisor.leftovers"
 local run_report = require "qlua.run_report"
+local loading = require "qlua.run.loading"
 local session = require "qlua.run.session"
+local side_by_side = require "qlua.run.side_by_side"
 local state = require "qlua.supervisor.state"
 local sys = require "qlua.core.sys"
 local task = require "qlua.core.task"
@@ -79,6 +82,7 @@ end
 
 local function conclude(self, errors)
   self.telemetry:close()
+  gpus.release(self.cards)
   self.store:meta("finished_at", clock.iso())
   self.store:commit()
   local is_written, summary = pcall(run_report.write, self.dir, self.store, self.options)
@@ -119,6 +123,20 @@ local function lane_of(self)
   return setmetatable({ telemetry = self.telemetry:lane(), progress = progress.lane and progress:lane() or progress }, { __index = self })
 end
 
+-- The part of the load that does not belong to the first life of a variant's server.
+local function load_rest(self, errors)
+  local order, variants = loading.order(self.made), self.made.variants
+  if self.stopped then return end
+  if order == "interleaved" then
+    for _, err in ipairs(side_by_side.run(self)) do take_error(self, errors, err) end
+  elseif order == "abba" then
+    for i = #variants - 1, 1, -1 do
+      if self.stopped then return end
+      take_error(self, errors, variant.load_again(self, variants[i]))
+    end
+  end
+end
+
 --- Carry out a plan.
 -- @tparam table made a plan
 -- @tparam table options out, resume, progress, command (list of words), resume_command(dir), language, layouts, max_pages
@@ -127,7 +145,7 @@ function run.execute(made, options)
   local dir, store = folder.open(made, options)
   if not dir then return nil, store end
   local self = { made = made, options = options, dir = dir, store = store, progress = options.progress, stopped = false,
-    clients = {}, servers = {}, starts = { count = 0 },
+    clients = {}, servers = {}, starts = { count = 0 }, cards = {},
     nonce = ("%x%x"):format(sys.pid(), clock.wall_ns()), control = control.of(made) }
   session.open(self)
   watch_signals(self)
@@ -138,6 +156,7 @@ function run.execute(made, options)
   lanes.each(made.variants, is_parallel, function(one)
     take_error(self, errors, variant.run(is_parallel and lane_of(self) or self, one))
   end, function() return self.stopped end)
+  if made.load then load_rest(self, errors) end
   return conclude(self, errors)
 end
 

@@ -23,14 +23,15 @@ describe("the cards of a variant", function()
 
   it("are one run's at a time", function()
     local device = { index = 0, uuid = "GPU-spec-" .. tostring {}:match "%x+$" }
-    local first = assert(gpus.lock(variant(nil), { device }, "results/a"))
-    local other, err = gpus.lock(variant(nil), { device }, "results/b")
-    assert.is_nil(other)
+    local first, second = {}, {}
+    assert.is_nil(gpus.take(first, variant(nil), { device }, "results/a"))
+    assert.is_nil(gpus.take(first, variant(nil), { device }, "results/a")) -- its own already
+    local err = gpus.take(second, variant(nil), { device }, "results/b")
     assert.equal("server", err.kind)
     assert.matches("variant 'one': GPU 0 is in use by another run: qlua %(pid %d+%) for the run results/a$", err.text)
-    gpus.unlock(first)
-    local again = assert(gpus.lock(variant(nil), { device }, "results/b"))
-    gpus.unlock(again)
+    gpus.release(first)
+    assert.is_nil(gpus.take(second, variant(nil), { device }, "results/b"))
+    gpus.release(second)
     for _, folder in ipairs { os.getenv "QLUA_LOCK_DIR" or "/run/lock" } do
       file.remove(("%s/qlua-gpu-%s.lock"):format(folder, device.uuid))
     end

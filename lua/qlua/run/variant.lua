@@ -7,6 +7,7 @@ local file = require "qlua.core.file"
 local gpus = require "qlua.supervisor.gpus"
 local http = require "qlua.core.http"
 local launch = require "qlua.launch"
+local loading = require "qlua.run.loading"
 local restarts = require "qlua.supervisor.restarts"
 local session = require "qlua.run.session"
 local supervisor = require "qlua.supervisor"
@@ -45,11 +46,19 @@ local function on_spawn(self, one, server)
   self.servers[one.name] = server
 end
 
+-- Servers of ours have their cards for themselves as long as the run lasts.
+local function take_cards(self, one)
+  if one.dialect.simulated or not launch.is_ours(one.dialect, one.variant) then return nil end
+  return gpus.take(self.cards, one.variant, self.telemetry:cards_of(one), self.dir)
+end
+
 --- Start a variant's server, or reach it.
 -- @treturn ?table server, or nil and err
 function variant.start(self, one, client)
   self.progress:message { en = ("%s: starting %s"):format(one.name, one.dialect.name),
     zh = ("%s：正在启动 %s"):format(one.name, one.dialect.name) }
+  local taken = take_cards(self, one)
+  if taken then return nil, taken end
   return supervisor.bring_up(one.dialect, one.variant, {
     client = client, log_path = ("%s/logs/%s.log"):format(self.dir, one.name), plan = self.made.for_dialect, run_dir = self.dir,
     config = self.made.config, endpoint = asking.endpoint_of(one, self.made.datasets[1]),
@@ -75,6 +84,24 @@ function variant.traced(raised)
   return type(raised) == "table" and raised or { kind = "internal", text = debug.traceback(tostring(raised), 2) }
 end
 
+-- Which replicates of the load this life of the server is for: with `abba` the first half, and of the last variant all, since
+-- its second turn would follow at once.
+local function replicates_of(self, one)
+  local load, order = self.made.load, loading.order(self.made)
+  if order == "interleaved" then return 1, 0 end
+  local is_last = one == self.made.variants[#self.made.variants]
+  if order == "abba" and not is_last and not load.search then return 1, (load.replicates + 1) // 2 end
+  return 1, load.replicates
+end
+
+local function work(self, one, server, client, only_load)
+  local err = not only_load and asking.all(self, one, server, client) or nil
+  if err or self.stopped or not self.made.load then return err end
+  local first, last = replicates_of(self, one)
+  if only_load then first, last = last + 1, self.made.load.replicates end
+  if first <= last and not loading.is_complete(self, one) then loading.all(self, one, server, client, first, last) end
+end
+
 local function conclude(self, one, server, err)
   local is_crash = err and err.crashed
   self.store:update_server(one.name, server.incarnation, { end_ns = wall_ns(self), end_kind = is_crash and "crashed" or "stopped",
@@ -84,7 +111,7 @@ local function conclude(self, one, server, err)
 end
 
 -- A server's life with a client of its own; the error that ended it early, or nil; after a crash also what was in flight.
-local function live(self, one, account, life)
+local function live(self, one, account, life, only_load)
   local client = http.open(launch.transport(one.variant, account.concurrency))
   self.clients[client] = true
   local ok, server, err = xpcall(variant.start, variant.traced, self, one, client)
@@ -98,7 +125,7 @@ local function live(self, one, account, life)
     session.record_server(self, one, server)
     self.telemetry:after_launch(one, server)
     local _
-    _, err = xpcall(asking.all, variant.traced, self, one, server, client)
+    _, err = xpcall(work, variant.traced, self, one, server, client, only_load)
     err, suspects = conclude(self, one, server, err)
     server.watch:close()
   end
@@ -129,8 +156,8 @@ local function note_crash(self, one, account, err, suspects)
   end
 end
 
--- Lives of the variant's server, until all is asked, or it has died once too often.
-local function serve(self, one)
+-- Lives of a variant's server, until all is asked, or it has died once too often.
+local function serve(self, one, only_load)
   local benchmark = self.made.config.benchmark
   local account = restarts.new { max_restarts = one.variant.server.max_restarts or 2, concurrency = benchmark.concurrency }
   local life = 0
@@ -139,7 +166,7 @@ local function serve(self, one)
     local err = self.telemetry:before_launch(one)
     if err then return err end
     local suspects
-    err, suspects = live(self, one, account, life)
+    err, suspects = live(self, one, account, life, only_load)
     if not suspects or self.stopped then return err end
     note_crash(self, one, account, err, suspects)
     if not account:take() then
@@ -149,26 +176,34 @@ local function serve(self, one)
   end
 end
 
--- Servers of ours on this machine's cards have them for themselves as long as they live.
-local function lock_cards(self, one)
-  if one.dialect.simulated or not launch.is_ours(one.dialect, one.variant) then return {} end
-  return gpus.lock(one.variant, self.telemetry:cards_of(one), self.dir)
+local function is_complete(self, one)
+  local is_elsewhere = self.made.load and loading.order(self.made) == "interleaved"
+  return asking.is_complete(self, one) and (is_elsewhere or loading.is_complete(self, one))
 end
 
---- Ask one variant all that is not answered yet.
+local function noted(self, one, err)
+  if err and err.kind ~= "cancelled" then note(self, one, "variant_failed", err.text) end
+  return err
+end
+
+--- Ask one variant all that is not answered yet, and measure it under load.
 -- @tparam table self the run
 -- @tparam table one of the plan's variants
 -- @treturn ?table err why it is not complete; noted in the store
 function variant.run(self, one)
-  if asking.is_complete(self, one) then
-    self.progress:message { en = one.name .. ": all answers are there already", zh = one.name .. "：已全部作答" }
+  if is_complete(self, one) then
+    if #self.made.datasets > 0 then
+      self.progress:message { en = one.name .. ": all answers are there already", zh = one.name .. "：已全部作答" }
+    end
     return nil
   end
-  local locks, err = lock_cards(self, one)
-  if locks then err = serve(self, one) end
-  gpus.unlock(locks)
-  if err and err.kind ~= "cancelled" then note(self, one, "variant_failed", err.text) end
-  return err
+  return noted(self, one, serve(self, one))
+end
+
+--- The second half of `abba`: the variant's server once more, for the load alone.
+function variant.load_again(self, one)
+  if loading.is_complete(self, one) then return nil end
+  return noted(self, one, serve(self, one, true))
 end
 
 return variant

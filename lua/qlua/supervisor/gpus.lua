@@ -65,30 +65,28 @@ local function take(name, holder)
   return lock, err
 end
 
---- Take the cards of a variant for this run.
+--- Take the cards of a variant for this run; those that it has already are its own.
+-- @tparam table held the run's cards so far, name → lock; more are added
 -- @tparam table variant
 -- @tparam {table,...} devices `{ index, uuid }`, those that its server sees
 -- @tparam string run_dir for the message of who comes later
--- @treturn ?table locks, each with close(); or nil and err
-function gpus.lock(variant, devices, run_dir)
-  local locks = {}
+-- @treturn ?table err when another run has one
+function gpus.take(held, variant, devices, run_dir)
   for _, device in ipairs(devices) do
     local name = (device.uuid or "index-" .. device.index):gsub("[^%w%-]", "_")
-    local lock, err = take(name, ("qlua (pid %d) for the run %s\n"):format(sys.pid(), run_dir))
-    if lock then
-      locks[#locks + 1] = lock
-    elseif err.kind == "limit" then
-      gpus.unlock(locks)
-      return failure.error(variant, ("GPU %d is in use by another run: %s"):format(device.index, err.text),
-        "wait for it to end, or give the variant other GPUs (gpus: [1])")
+    local lock, err = held[name], nil
+    if not lock then lock, err = take(name, ("qlua (pid %d) for the run %s\n"):format(sys.pid(), run_dir)) end
+    held[name] = lock
+    if err and err.kind == "limit" then
+      return select(2, failure.error(variant, ("GPU %d is in use by another run: %s"):format(device.index, err.text),
+        "wait for it to end, or give the variant other GPUs (gpus: [1])"))
     end
   end
-  return locks
 end
 
---- Give cards back.
-function gpus.unlock(locks)
-  for _, lock in ipairs(locks or {}) do lock:close() end
+--- Give all cards back.
+function gpus.release(held)
+  for _, lock in pairs(held) do lock:close() end
 end
 
 return gpus
