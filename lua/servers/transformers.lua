@@ -27,8 +27,8 @@ end
 local function check_sampling(variant)
   local settings, is_known = own_settings(variant)
   if (variant.generation.temperature or 0) > 0 and is_known and settings.do_sample ~= true then
-    return config_error(variant, ("temperature: %g would be ignored: transformers serve samples only where the model's generation_config.json says "
-      .. "do_sample: true"):format(variant.generation.temperature), "set generation.temperature to 0, or change that file")
+    return config_error(variant, ("temperature: %g would be ignored: transformers serve samples only where the model's "
+      .. "generation_config.json says do_sample: true"):format(variant.generation.temperature), "set temperature to 0, or change that file")
   end
   return true
 end
@@ -83,7 +83,8 @@ return q.server {
     local names = names_of_lasting(variant)
     if #names == 0 then return {} end
     local list = table.concat(names, ", ")
-    return { { code = "own_sampling", en = "the model's own generation_config.json holds where no request can change it: " .. list,
+    return { { code = "own_sampling",
+      en = "the model's own generation_config.json holds where no request can change it: " .. list,
       zh = "请求无法覆盖模型自带 generation_config.json 中的设置：" .. list } }
   end,
 

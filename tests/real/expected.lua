@@ -90,8 +90,9 @@ local function compare_text(item, row)
   -- Their texts hold what came before a stop; both ends may or may not have the empty lines before it.
   local function trimmed(value) return (value:gsub("%s+$", "")) end
   local ours, theirs = trimmed(text), trimmed(item.text)
-  return { id = row.id, agrees = answer == tostring(item.answer) or (answer == "[invalid]" and (item.answer == nil or item.answer == json.null)),
-    same_text = ours == theirs, ours = answer, theirs = item.answer, text = ours, their_text = theirs,
+  local neither = answer == "[invalid]" and (item.answer == nil or item.answer == json.null)
+  return { id = row.id, agrees = answer == tostring(item.answer) or neither, same_text = ours == theirs,
+    ours = answer, theirs = item.answer, text = ours, their_text = theirs,
     prompt = row.arguments.gen_args_0.arg_0 }
 end
 

@@ -33,8 +33,8 @@ datasets:
 benchmark: { concurrency: %d, num_warmup_iterations: 1 }
 verdict: { margins_pt: { default: 5.0 } }
 report: { language: both, layouts: [markdown, html] }
-]]):format(table.concat(variants, "\n"), real.shared "data", table.concat(datasets, "\n"), real.server(options.engine or "llama", options.server),
-    options.concurrency or 1)))
+]]):format(table.concat(variants, "\n"), real.shared "data", table.concat(datasets, "\n"),
+    real.server(options.engine or "llama", options.server), options.concurrency or 1)))
   return path
 end
 

@@ -16,8 +16,8 @@ local AGREEMENT = 0.98
 local ROUNDING = 0.3 -- nats
 
 local function missing()
-  for _, name in ipairs { "models/quiz-27m/model.safetensors", "models/quiz-27m/expected.tar.gz", "tools/hf_to_gguf.py", "data/gsm8k/test.jsonl",
-      "data/mmlu", "data/hellaswag" } do
+  for _, name in ipairs { "models/quiz-27m/model.safetensors", "models/quiz-27m/expected.tar.gz", "tools/hf_to_gguf.py",
+      "data/gsm8k/test.jsonl", "data/mmlu", "data/hellaswag" } do
     local found, why = real.shared(name)
     if not found then return why end
   end
@@ -30,8 +30,8 @@ end
 -- A llama-server beside the run's own, to ask it about single tokens.
 local function beside(model, work)
   local port = assert(sys.free_port("127.0.0.1", 0))
-  local process = assert(proc.spawn { argv = { real.program "llama", "-m", model, "--host", "127.0.0.1", "--port", tostring(port), "-c", "2048",
-    "-t", "1" } })
+  local process = assert(proc.spawn { argv = { (real.program "llama"), "-m", model, "--host", "127.0.0.1", "--port", tostring(port),
+    "-c", "2048", "-t", "1" } })
   local post = real.poster(("http://127.0.0.1:%d"):format(port))
   support.wait_until("llama-server answers", function() return (pcall(post, "/tokenize", { content = "a" })) end)
   local ok, problem = pcall(work, post)

@@ -28,7 +28,8 @@ datasets: [{ name: %s, limit: %d%s }]
 %sgeneration: { max_tokens: 400, seed: 1 }
 benchmark: { concurrency: 1, num_warmup_iterations: 0 }
 report: { language: en, layouts: [] }
-]]):format(real.shared "models/quiz-27m", real.shared "data", dataset, LIMIT, more or "", real.server("transformers", { env = '{ OMP_NUM_THREADS: "1" }' })))
+]]):format(real.shared "models/quiz-27m", real.shared "data", dataset, LIMIT, more or "",
+      real.server("transformers", { env = '{ OMP_NUM_THREADS: "1" }' })))
     local run = support.run(folder, { dataset, "--config", config })
     assert.equal(0, run.code, run.all)
     return run
