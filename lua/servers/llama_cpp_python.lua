@@ -12,7 +12,8 @@ local add = q.launch.add
 -- Settings are read from the environment under their own names. What is given on the command line is safe; of the rest, these would
 -- change answers or the address without a word.
 local SETTINGS = { "HOST", "PORT", "CONFIG_FILE", "ROOT_PATH", "MODEL", "MODEL_ALIAS", "SEED", "CACHE", "CACHE_TYPE", "CHAT_FORMAT",
-  "CHAT_TEMPLATE_KWARGS", "DRAFT_MODEL", "LORA_BASE", "LORA_PATH", "KV_OVERRIDES", "TYPE_K", "TYPE_V", "ROPE_SCALING_TYPE", "ROPE_FREQ_BASE",
+  "CHAT_TEMPLATE_KWARGS", "DRAFT_MODEL", "LORA_BASE", "LORA_PATH", "KV_OVERRIDES", "TYPE_K", "TYPE_V", "ROPE_SCALING_TYPE",
+  "ROPE_FREQ_BASE",
   "ROPE_FREQ_SCALE", "YARN_EXT_FACTOR", "YARN_ATTN_FACTOR", "YARN_BETA_FAST", "YARN_BETA_SLOW", "YARN_ORIG_CTX", "VOCAB_ONLY", "EMBEDDING",
   "FLASH_ATTN", "N_CTX", "N_BATCH", "N_UBATCH", "N_GPU_LAYERS", "HF_TOKENIZER_CONFIG_PATH", "HF_PRETRAINED_MODEL_NAME_OR_PATH",
   "HF_MODEL_REPO_ID", "CLIP_MODEL_PATH", "API_KEY", "SSL_KEYFILE", "SSL_CERTFILE", "VERBOSE" }

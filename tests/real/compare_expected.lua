@@ -25,7 +25,8 @@ for _, row in ipairs(support.rows(run, "SELECT name FROM dataset ORDER BY positi
   elseif found.same_text then
     detail = (", %d texts the same"):format(found.same_text)
   end
-  print(("%s %s: %d of %d agree (%.2f %%)%s"):format(variant, row.name, found.agreed, found.asked, 100 * found.agreed / found.asked, detail))
+  print(("%s %s: %d of %d agree (%.2f %%)%s"):format(variant, row.name, found.agreed, found.asked, 100 * found.agreed / found.asked,
+    detail))
   for _, one in ipairs(found.differing) do
     if one.moved then
       print(("  %s: %d there, %d here; margin %.3f there, %.3f here: %s"):format(one.id, one.theirs, one.ours, one.margin_theirs,
