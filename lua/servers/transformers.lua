@@ -69,7 +69,8 @@ return q.server {
     if server.base_url then return true end
     if server.unix_socket then return config_error(variant, "server.unix_socket: transformers serve listens on a port only") end
     if server.quantization and not quantizations[server.quantization] then
-      return config_error(variant, ("quantization: transformers serve has no '%s'"):format(server.quantization), "want bnb-4bit or bnb-8bit")
+      return config_error(variant, ("quantization: transformers serve has no '%s'"):format(server.quantization),
+        "want bnb-4bit or bnb-8bit")
     end
     local ok, err = check_sampling(variant)
     if not ok then return nil, err end
