@@ -11,8 +11,10 @@ local stats = require "qlua.core.stats"
 
 local compat = {}
 
---- The tools, in the order in which they are offered.
+--- The tools, in the order in which they are offered; their names, not those of servers.
 compat.ORDER = { "vllm", "sglang", "guidellm", "aiperf", "evalscope" }
+--- The one whose file format is exchanged (`qlua.load.vllm_json`).
+compat.EXCHANGED = compat.ORDER[1]
 
 -- ---- one request ------------------------------------------------------------------------------------------------
 

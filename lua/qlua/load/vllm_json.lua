@@ -74,7 +74,7 @@ local function collect(list, limits)
   for _, metric in ipairs(METRICS) do sums[metric[2]] = series.new() end
   for _, one in ipairs(list) do
     if not (one.warmup and one.warmup ~= 0) then
-      local figures = one.outcome == "ok" and compat.of("vllm", one) or nil
+      local figures = one.outcome == "ok" and compat.of(compat.EXCHANGED, one) or nil
       sums.kept[#sums.kept + 1] = { one, figures }
       sums.from, sums.to = math.min(sums.from, one.start_ns), math.max(sums.to, row.end_ns(one))
       if figures then
@@ -234,7 +234,7 @@ function vllm_json.read(path, text)
   local ok
   ok, err = check(path, doc)
   if not ok then return nil, err end
-  local view = { tool = "vllm", completed = doc.completed, failed = doc.failed, seconds = doc.duration,
+  local view = { tool = compat.EXCHANGED, completed = doc.completed, failed = doc.failed, seconds = doc.duration,
     requests_per_second = doc.request_throughput, output_tokens = doc.total_output_tokens, output_tokens_per_second = doc.output_throughput,
     total_tokens_per_second = doc.total_token_throughput, lines = lines_of(doc), why = {
       en = "As it stands in the file, by the definitions of the tool that wrote it.", zh = "文件原值，按写出该文件的工具的定义。" } }
