@@ -39,11 +39,18 @@ local function dataset_list(plan)
   return q.json.array(list)
 end
 
+local KEY_ENV = "QLUA_SIM_API_KEY"
+
 return q.server {
   name = "sim",
   summary = { en = "Simulated answers, no model: to try and to test everything else", zh = "模拟答案，不需要模型，用于体验和测试其余部分" },
+  tested = {
+    { version = "of this qlua", mode = "generate, loglikelihood, letter", seen = "run" },
+  },
   simulated = true,
   capabilities = { generate = true, loglikelihood = true, letter = true },
+  sampling = q.openai.extended_sampling, template_kwargs = true,
+  key_env = KEY_ENV, unix_socket = true, health = "/health",
   grace_ms = 5000,
 
   start = function(variant, context)
@@ -53,7 +60,7 @@ return q.server {
       variant = variant.name, served_model = context.served_name, seed = sim.seed, accuracy = sim.accuracy,
       latency = latency_of(sim.latency), rerun_flip = sim.rerun_flip, faults = q.json.array(fault_list(sim.faults)),
       max_model_len = variant.server.max_model_len, max_running = variant.server.max_num_seqs,
-      api_key_env = variant.server.api_key_env, datasets = dataset_list(context.plan),
+      api_key_env = KEY_ENV, datasets = dataset_list(context.plan),
     })
     local argv = { context.exe, "sim", "--plan", path, "--ledger", ledger }
     if context.unix_socket then
