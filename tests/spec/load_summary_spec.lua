@@ -115,8 +115,9 @@ describe("the serving axes of the verdict", function()
     local factors = { 0.5, 0.6, 0.4 } -- a replicate in which one variant alone was slower or faster
     local section = load.build(input, ORDER, "base")
     for _, one in ipairs(section.points) do
-      for r,
-        figures in ipairs(one.variants.fast.replicates) do figures.ttft_seconds.p50 = one.variants.base.replicates[r].ttft_seconds.p50 * factors[r] end
+      for r, figures in ipairs(one.variants.fast.replicates) do
+        figures.ttft_seconds.p50 = one.variants.base.replicates[r].ttft_seconds.p50 * factors[r]
+      end
     end
     local logs = { math.log(0.5), math.log(0.6), math.log(0.4) }
     local want = stats.t_test(logs, 0.95)
