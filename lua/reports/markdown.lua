@@ -36,7 +36,8 @@ local function head(page, summary)
   if summary.simulated then page:note(say.simulated) end
   local has_answers = #summary.dataset_order > 0
   page:text(has_answers and say.facts or load_say.facts, { model = page:mono(summary.model or "–"),
-    baseline = page:mono(summary.baseline or "–"), variants = #summary.variant_order, datasets = #summary.dataset_order, started = summary.run.started_at or "–" })
+    baseline = page:mono(summary.baseline or "–"), variants = #summary.variant_order, datasets = #summary.dataset_order,
+    started = summary.run.started_at or "–" })
 end
 
 local function variants(page, summary)
