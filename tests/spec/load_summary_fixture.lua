@@ -53,7 +53,7 @@ function fixture.input(options)
     end
   end
   return { phases = phases, about = { replicates = options.replicates or 3, order = "interleaved", seed = 7, warmup = 3, slo = options.slo,
-    workload = { kind = "random_input", input = "512", output = "128", unit = "tokens" } },
+    workload = { kind = "random", input = "512", output = "128", unit = "tokens" } },
     rows = function(phase)
       local i = 0
       return function()

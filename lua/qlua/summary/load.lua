@@ -109,7 +109,8 @@ local function means_of(replicates, level)
     for _, one in ipairs(replicates) do values[#values + 1] = figure.of(one) end
     if #values > 0 and #values == #replicates then
       local found = stats.t_test(values, level)
-      means[figure.name] = { n = #values, mean = found.mean, lo = found.lo, hi = found.hi }
+      -- No figure is below 0; from two replicates Student's interval often is.
+      means[figure.name] = { n = #values, mean = found.mean, lo = found.lo and math.max(0, found.lo), hi = found.hi }
     end
   end
   return means

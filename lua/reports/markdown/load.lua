@@ -58,7 +58,7 @@ local function workload_text(page, about)
   local work = about.workload or {}
   local fields = { work.kind and page:fill(say.workload.kind, { kind = say.workload.kinds[work.kind] or tostring(work.kind) }) }
   local function add(text, values) fields[#fields + 1] = page:fill(text, values) end
-  if work.source and work.kind ~= "random_input" then add(say.workload.source, { source = tostring(work.source) }) end
+  if work.source then add(say.workload.source, { source = tostring(work.source) }) end
   if work.input then add(say.workload.input, { input = tostring(work.input), output = tostring(work.output) }) end
   if work.unit and work.unit ~= "tokens" then add(say.workload.unit, { unit = tostring(work.unit) }) end
   if about.output_tokens then add(say.workload.fixed, { output = tostring(about.output_tokens) }) end

@@ -2,6 +2,8 @@
 --- The words of the Markdown report about measurements under load and about the instrument, in both languages.
 
 local say = {
+  facts = { en = "Model {model} · baseline {baseline} · {variants} variants · measured under load, no questions asked · started {started}",
+    zh = "模型 {model} · 基线 {baseline} · 变体 {variants} 个 · 仅负载测量，未评测题目 · 开始于 {started}" },
   heading = { en = "Measurements under load", zh = "负载测量" },
   text = {
     en = "Apart from the questions: requests sent only to be timed. A latency counts from the moment the request was handed to the "
@@ -32,7 +34,7 @@ local say = {
   workload = {
     kind = { en = "{kind}", zh = "{kind}" },
     kinds = {
-      dataset = { en = "questions of a dataset", zh = "数据集题目" }, random_input = { en = "random text", zh = "随机文本" },
+      dataset = { en = "questions of a dataset", zh = "数据集题目" }, random = { en = "random text", zh = "随机文本" },
       sharegpt = { en = "conversations of a ShareGPT file", zh = "ShareGPT 文件中的对话" }, trace = { en = "a trace file", zh = "轨迹文件" },
       custom = { en = "a file of prompts", zh = "提示词文件" },
     },
