@@ -104,8 +104,17 @@ void ql_http_body_begin(struct ql_http_job *job, long status, uint64_t at_ns) {
   ql_http_limits_arm(job);
 }
 
+// A body of any size is copied about once over while it grows: by doubling, where ql_buf grows by half.
+static void make_room(struct ql_buf *body, size_t need) {
+  if (need <= body->cap || need > body->cap * 2 || body->cap < 256)
+    return;
+  body->data = ql_realloc(body->data, body->cap * 2);
+  body->cap *= 2;
+}
+
 static int keep(struct ql_http_job *job, const char *bytes, size_t len) {
   struct ql_buf *body = &job->reply->body;
+  make_room(body, body->len + len + 1);
   size_t room = body->limit_bytes - body->len;
   ql_buf_add(body, bytes, len < room ? len : room);
   if (len <= room)

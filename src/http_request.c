@@ -313,17 +313,30 @@ static bool is_loopback_url(const struct ql_http_url *url) {
   return ql_http_is_loopback(host);
 }
 
-static int choose(const struct ql_http *http, struct ql_http_job *job, const struct ql_http_request *request,
+// The url in its parts, which lead into the http's copy; false for one that is not ordinary.
+static bool split_url(struct ql_http *http, struct ql_http_job *job, const char *text, struct ql_http_url *url) {
+  if (!http->last_url || strcmp(text, http->last_url) != 0) {
+    if (!ql_http_url_split(text, url))
+      return false;
+    free(http->last_url);
+    http->last_url = ql_strdup(text);
+    ql_http_url_split(http->last_url, &http->last_parts);
+    http->last_is_loopback = is_loopback_url(&http->last_parts);
+  }
+  *url = http->last_parts;
+  job->is_loopback = http->last_is_loopback;
+  return true;
+}
+
+static int choose(struct ql_http *http, struct ql_http_job *job, const struct ql_http_request *request,
                   struct ql_err *err) {
   struct header_facts facts;
   struct ql_http_url url;
   char *ordinary = NULL;
   if (read_headers(request, &facts, err) != 0)
     return -1;
-  bool is_ordinary = request->transport != QL_HTTP_CURL && ql_http_url_split(request->url, &url);
-  if (is_ordinary) {
-    job->is_loopback = is_loopback_url(&url);
-  } else {
+  bool is_ordinary = request->transport != QL_HTTP_CURL && split_url(http, job, request->url, &url);
+  if (!is_ordinary) {
     if (read_url(job, request->url, &ordinary, err) != 0)
       return -1;
     is_ordinary = ordinary && ql_http_url_split(ordinary, &url);
@@ -347,7 +360,7 @@ static int choose(const struct ql_http *http, struct ql_http_job *job, const str
   return rc;
 }
 
-struct ql_http_job *ql_http_job_new(const struct ql_http *http, const struct ql_http_request *request,
+struct ql_http_job *ql_http_job_new(struct ql_http *http, const struct ql_http_request *request,
                                     struct ql_err *err) {
   if (check(request, err) != 0)
     return NULL;
