@@ -75,8 +75,9 @@ struct ql_http_sink {
 
 // A request as the plain transport sends it.
 struct ql_http_wire {
-  const char *bytes; // head and body in one piece, in the job's arena
+  const char *bytes; // head and body in one piece
   size_t len;
+  char *memory;     // of the bytes, where they are not in the job's arena: a stream's go when its answer begins
   const char *peer; // where to connect: "host:port" or "unix /path"; in the arena
   bool is_head;
 };

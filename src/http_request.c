@@ -240,8 +240,10 @@ static void write_wire(struct ql_http_job *job, const struct ql_http_request *re
   size_t host_size = url->host_len + url->port_len + 1;
   size_t unix_size = request->unix_socket ? strlen(request->unix_socket) : 0;
   size_t where_len = job->where ? 0 : (size_t)(url->target - url->host) + url->path_len + sizeof "http:///";
-  job->arena = ql_malloc(where_len + unix_size + host_size + 16 + strlen(method) + url->target_len + host_size +
-                         facts->bytes + HEAD_ROOM + (has_body ? request->body_len : 0));
+  size_t names_size = where_len + unix_size + host_size + 16;
+  size_t wire_size = strlen(method) + url->target_len + host_size + facts->bytes + HEAD_ROOM +
+                     (has_body ? request->body_len : 0);
+  job->arena = ql_malloc(names_size + (request->sse ? 0 : wire_size));
   char *at = job->arena;
   if (!job->where) {
     size_t path_len = url->path_len < 200 ? url->path_len : 200;
@@ -260,6 +262,8 @@ static void write_wire(struct ql_http_job *job, const struct ql_http_request *re
     add(&at, url->port ? url->port : "80", url->port ? url->port_len : 2);
   }
   ADD_TEXT(&at, "\0");
+  if (request->sse)
+    at = job->wire.memory = ql_malloc(wire_size);
   job->wire.bytes = at;
   add_head(&at, request, url, facts, method, has_body);
   if (has_body && request->body_len)
@@ -386,6 +390,7 @@ void ql_http_job_free(struct ql_http_job *job) {
   curl_slist_free_all(job->header_list);
   if (job->where != job->arena) // else it is the arena's first text
     free(job->where);
+  free(job->wire.memory);
   free(job->arena);
   free(job->failure);
   free(job);
