@@ -190,8 +190,8 @@ local function load_words(opts, words, argv)
     return 0
   end
   local summary, dir = require("qlua.run").execute(made, {
-    out = opts.out, resume = opts.resume, progress = run_command.new_progress(opts), command = argv, language = opts.language,
-    layouts = opts.layout, resume_command = function(folder) return "qlua load --resume " .. run_command.quote(folder) end,
+    out = opts.out, resume = opts.resume, progress = run_command.new_progress(opts), live = run_command.new_live(opts), command = argv,
+    language = opts.language, layouts = opts.layout, resume_command = function(folder) return "qlua load --resume " .. run_command.quote(folder) end,
   })
   if not summary then return nil, dir end
   run_command.print_result(summary, dir, opts)

@@ -147,6 +147,18 @@ function command.new_progress(opts)
     utf8 = locale.is_utf8(sys.env), language = opts.language or say.language() }
 end
 
+--- What shows a load while it runs; nothing with --quiet.
+-- @treturn ?function `(gpu)` → view
+function command.new_live(opts)
+  if opts.quiet then return nil end
+  local locale, sys, term = require "qlua.locale", require "qlua.core.sys", require "qlua.core.term"
+  local is_tty = term.is_tty(2)
+  return function(gpu)
+    return require("qlua.load.live").new { fd = 2, tty = is_tty, width = term.width(2) or 80, color = locale.has_color(sys.env, is_tty),
+      utf8 = locale.is_utf8(sys.env), language = opts.language or say.language(), gpu = gpu }
+  end
+end
+
 --- The table at the end of a run.
 function command.print_result(summary, dir, opts)
   local locale, sys, term = require "qlua.locale", require "qlua.core.sys", require "qlua.core.term"
@@ -207,7 +219,7 @@ local function run_words(opts, words, argv)
     return 0
   end
   local summary, dir = require("qlua.run").execute(made, {
-    out = opts.out, resume = opts.resume, progress = command.new_progress(opts), command = argv, language = opts.language,
+    out = opts.out, resume = opts.resume, progress = command.new_progress(opts), live = command.new_live(opts), command = argv, language = opts.language,
     layouts = opts.layout, max_pages = tonumber(os.getenv "QLUA_TEST_MAX_PAGES"),
     resume_command = function(folder) return "qlua run --resume " .. command.quote(folder) end,
   })

@@ -49,7 +49,7 @@ end
 
 local function send(self, state, item, entry)
   local request = self.build:request(item, entry)
-  if self.live then self.live:sent() end
+  if self.live then self.live:sent(entry.send_at_ns) end
   return finish(self, state, entry, state.client:send(request))
 end
 
