@@ -147,6 +147,12 @@ function command.new_progress(opts)
     utf8 = locale.is_utf8(sys.env), language = opts.language or say.language() }
 end
 
+--- As many I/O threads as the configuration wants; before the first client.
+function command.set_threads(made)
+  local count = made.config.benchmark.io_threads
+  if count > 1 then require("qlua.core.http").set_io_threads(count) end
+end
+
 --- What shows a load while it runs; nothing with --quiet.
 -- @treturn ?function `(gpu)` → view
 function command.new_live(opts)
@@ -218,8 +224,10 @@ local function run_words(opts, words, argv)
     require("qlua.dry_run").print(made, config)
     return 0
   end
+  command.set_threads(made)
   local summary, dir = require("qlua.run").execute(made, {
-    out = opts.out, resume = opts.resume, progress = command.new_progress(opts), live = command.new_live(opts), command = argv, language = opts.language,
+    out = opts.out, resume = opts.resume, progress = command.new_progress(opts), live = command.new_live(opts), command = argv,
+    language = opts.language,
     layouts = opts.layout, max_pages = tonumber(os.getenv "QLUA_TEST_MAX_PAGES"),
     resume_command = function(folder) return "qlua run --resume " .. command.quote(folder) end,
   })

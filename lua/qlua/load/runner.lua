@@ -12,6 +12,7 @@ local launch = require "qlua.launch"
 local metrics = require "qlua.load.metrics"
 local random = require "qlua.random"
 local row = require "qlua.load.row"
+local starvation = require "qlua.load.starvation"
 local task = require "qlua.core.task"
 
 local runner = {}
@@ -135,6 +136,11 @@ local function expected_in_flight(self, block)
   return math.ceil(rate * (self.typical_s or 0.1) * 1.33) + 1
 end
 
+-- What the client counts from now on is the measurement's: connections stand by now.
+local function count_from_here(state)
+  state.before, state.starved, state.counted_ns = state.client:stats(), starvation.ns(), clock.now_ns()
+end
+
 -- ---- closed loop ------------------------------------------------------------------------------------------------------
 
 local function is_over(self, state, block, next_number)
@@ -145,7 +151,8 @@ end
 local function run_closed(self, state, block, stages)
   local width = block.concurrency
   local opened = prewarm(self, state.client, self.prewarm or width)
-  state.begin_ns = clock.now_ns()
+  count_from_here(state)
+  state.begin_ns = state.counted_ns
   state.until_ns = block.duration_ns and state.begin_ns + block.duration_ns
   local workers = self.work.spec.turns > 1 and width or 2 * width -- a session waits for itself: nothing can be ready ahead
   local number = 0
@@ -178,7 +185,8 @@ end
 local function run_open(self, state, block, stages)
   local opened = prewarm(self, state.client, self.prewarm or math.min(runner.MOST_WARM, expected_in_flight(self, block)))
   local count, late, worst_ns = #block.offsets_ns, 0, 0
-  state.begin_ns = clock.now_ns() + runner.LEAD_NS + math.min(count, 2000) * 100000 -- time to have the first ones ready
+  count_from_here(state)
+  state.begin_ns = state.counted_ns + runner.LEAD_NS + math.min(count, 2000) * 100000 -- time to have the first ones ready
   state.passed = 0
   for i = 1, count do
     local due_ns = state.begin_ns + block.offsets_ns[i]
@@ -204,15 +212,15 @@ end
 local function run_block(self, state, block, stages)
   state.client = open_client(self, block.kind == "closed" and block.concurrency or OPEN_WINDOW)
   local client = state.client
-  local before = client:stats()
   local ok, about = xpcall(function()
     return (block.kind == "closed" and run_closed or run_open)(self, state, block, stages)
   end, function(raised) return type(raised) == "table" and raised or debug.traceback(tostring(raised), 2) end)
-  local after = client:stats()
+  local after, starved_ns = client:stats(), starvation.since(state.starved)
   self.clients[client] = nil
   client:close()
   if not ok then error(about, 0) end
-  about.kind, about.begin_ns, about.end_ns, about.before, about.after = block.kind, state.begin_ns, clock.now_ns(), before, after
+  about.kind, about.begin_ns, about.end_ns, about.zero_ns = block.kind, state.counted_ns, clock.now_ns(), state.begin_ns
+  about.before, about.after, about.starved_ns = state.before, after, starved_ns
   return about
 end
 
@@ -221,7 +229,8 @@ end
 -- @tparam table made its schedule (`qlua.load.schedule`)
 -- @tparam integer replicate from 1
 -- @tparam ?integer offset how many items of a set were used before
--- @treturn table `{ sent, blocks = { { kind, begin_ns, end_ns, prewarmed, before, after … } } }`: what the client did
+-- @treturn table `{ sent, blocks = { { kind, begin_ns, zero_ns, end_ns, prewarmed, before, after, starved_ns … } } }`: what the client
+-- did; `before` and `after` are its counters at begin and end, `zero_ns` is when the schedule began
 function runner:measure(point, made, replicate, offset)
   local state = new_state(self, point, replicate, offset)
   local blocks = {}
