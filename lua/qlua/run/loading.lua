@@ -122,6 +122,8 @@ local function measure(self, one, run, point, place, replicate)
   local about = shown(self, one, point, replicate, made, function() return run:measure(point, made, replicate, offset) end)
   local gpu = self.telemetry:figures(from)
   if self.stopped then return nil end
+  local server = run.build.server
+  if server.process and not server:is_alive() then error(server:explain_death(), 0) end -- what it did not answer is no measurement
   load_store.close_phase(self.store, phase, { kind = "measure", end_ns = clock.now_ns() + offset_ns, record = {
     axis = point.axis, value = point.value, stages = planned_stages(point.stages), digest = schedule.digest(made),
     planned = { count = made.count, seconds = span_s(made) }, place = place.number, client = about, gpu = gpu,

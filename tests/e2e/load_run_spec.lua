@@ -1,0 +1,154 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The load phase of a run: in which order its replicates come, that it can be resumed, and the search for the most.
+local json = require "qlua.core.json"
+local support = require "support"
+
+local folder
+
+local LOAD = "load: { rate: 60, num_requests: 12, random_input: 8, random_output: 4, ignore_eos: true, warmup: 2%s }"
+
+local function phases_of(dir)
+  local list = {}
+  for _, phase in ipairs(support.rows(dir, "SELECT variant, replicate FROM load_phase WHERE kind = 'measure' ORDER BY id")) do
+    list[#list + 1] = ("%s%d"):format(phase.variant, phase.replicate)
+  end
+  return table.concat(list, " ")
+end
+
+local function config(name, order, variants, server)
+  return support.config(folder, { name = name .. ".yaml", variants = variants or { "{ name: a }", "{ name: b }" }, server = server,
+    benchmark = "num_runs: 2, " .. LOAD:format(order and ", order: " .. order or "") })
+end
+
+describe("the load phase of a run", function()
+  setup(function() folder = support.folder() end)
+  teardown(support.clean)
+
+  it("measures each variant within the life of its server, after its questions", function()
+    local out = support.folder()
+    local result = support.run(out, { "gsm8k", "--config", config "lifetime", "--limit", "3" })
+    assert.equal(0, result.code, result.all)
+    assert.equal("a1 a2 b1 b2", phases_of(result.dir))
+    local doc = support.results(result.dir)
+    assert.equal(3, doc.variants.a.datasets.gsm8k.num_total)
+    local point = doc.load.points[1]
+    assert.equal("rate=60", point.label)
+    for _, name in ipairs { "a", "b" } do
+      assert.equal(2, point.variants[name].num_replicates)
+      assert.equal(24, point.variants[name].pooled.num_ok) -- warm-up is in no figure
+      assert.equal(24 * 4, point.variants[name].pooled.output_tokens_total)
+    end
+    assert.equal("simulated", doc.model)
+    assert.is_true(doc.simulated)
+    -- Both variants were asked the same at the same times, and another replicate was not.
+    local digests = {}
+    for _, phase in ipairs(support.rows(result.dir, "SELECT record FROM load_phase WHERE kind = 'measure' ORDER BY id")) do
+      digests[#digests + 1] = json.decode(phase.record).digest
+    end
+    assert.equal(digests[1], digests[3])
+    assert.equal(digests[2], digests[4])
+    assert.not_equal(digests[1], digests[2])
+  end)
+
+  it("starts servers twice with abba", function()
+    local out = support.folder()
+    local result = support.qlua { "load", "--config", config("abba", "abba"), "--out", out }
+    assert.equal(0, result.code, result.all)
+    local dir = support.run_dir(out)
+    assert.equal("a1 b1 b2 a2", phases_of(dir))
+    assert.equal(3, #support.rows(dir, "SELECT id FROM load_phase WHERE kind = 'warmup'"))
+  end)
+
+  it("interleaves servers that run side by side", function()
+    local one, two = support.sim {}, support.sim {}
+    local variants = {}
+    for i, sim in ipairs { one, two } do
+      variants[i] = ("{ name: %s, base_url: %s, model: qlua-sim }"):format(("ab"):sub(i, i), sim.url)
+    end
+    local out = support.folder()
+    local path = config("external", nil, variants)
+    support.write(path, (support.read(path):gsub("engine: sim, ", "")))
+    local result = support.qlua { "load", "--config", path, "--out", out }
+    one.stop()
+    two.stop()
+    assert.equal(0, result.code, result.all)
+    assert.equal("a1 b1 b2 a2", phases_of(support.run_dir(out)))
+  end)
+
+  it("goes on where it was stopped, and measures nothing twice", function()
+    local out = support.folder()
+    local process = support.start({ "load", "--config", config "stopped", "--num-requests", "60", "--out", out }, { log = out .. "/log" })
+    local dir
+    support.wait_until("a first measurement is whole", function()
+      local names = require("qlua.core.file").list(out)
+      for _, name in ipairs(names or {}) do
+        if name ~= "log" then dir = out .. "/" .. name end
+      end
+      if not dir or not require("qlua.core.file").stat(dir .. "/run.db") then return false end
+      local ok, phases = pcall(phases_of, dir)
+      return ok and phases ~= ""
+    end)
+    require("qlua.core.proc").run { argv = { "kill", "-INT", tostring(process:pid()) } }
+    local status = process:wait(support.guard_ms)
+    process:close()
+    local before = phases_of(dir)
+    if status.code == 0 then error "it was done before it could be stopped" end
+    assert.equal(130, status.code)
+    assert.not_equal("a1 a2 b1 b2", before)
+    local result = support.qlua { "load", "--resume", dir }
+    assert.equal(0, result.code, result.all)
+    assert.equal("a1 a2 b1 b2", phases_of(dir))
+    assert.equal(120, support.results(dir).load.points[1].variants.a.pooled.num_ok)
+  end)
+
+  it("finds the largest concurrency within limits", function()
+    -- Four at a time: with eight in flight each waits for another's whole reply, several times the limit.
+    local sim = support.sim { "--max-running", "4", "--ttft-ms", "40", "--itl-ms", "20" }
+    local out = support.folder()
+    local result = support.qlua { "load", "--url", sim.url, "--model", "qlua-sim", "--random-input", "8", "--random-output", "16",
+      "--ignore-eos", "--num-requests", "24", "--find-max", "--concurrency", "2", "--slo", "ttft:200", "--slo-share", "0.5", "--out", out }
+    sim.stop()
+    assert.equal(0, result.code, result.all)
+    local found = support.results(support.run_dir(out)).load.found["qlua-sim"]
+    assert.equal("concurrency", found.axis)
+    assert.is_true(found.met >= 4 and found.failed <= 8 and found.failed > found.met, json.encode(found))
+    assert.same({ 2, 4, 8 }, { found.steps[1].value, found.steps[2].value, found.steps[3].value })
+  end)
+
+  it("ends with status 1 when too many requests fail, and says which", function()
+    local sim = support.sim { "--fault", "500:1" }
+    local out = support.folder()
+    local result = support.qlua { "load", "--url", sim.url, "--model", "qlua-sim", "--random-input", "8", "--num-requests", "5",
+      "--out", out }
+    sim.stop()
+    assert.not_equal(0, result.code)
+  end)
+
+  it("says what is wrong before anything is sent", function()
+    for _, case in ipairs {
+      { { "load" }, 2, "no server to measure" },
+      { { "load", "--url", "http://127.0.0.1:9/v1", "--model", "m" }, 2, "nothing to send" },
+      { { "load", "--url", "http://127.0.0.1:9/v1", "--model", "m", "--custom", folder .. "/none.jsonl" }, 3, "none.jsonl" },
+      { { "load", "--url", "http://127.0.0.1:9/v1", "--model", "m", "--random-input", "4", "--hooks", folder .. "/none.lua" }, 3,
+        "none.lua" },
+      { { "load", "--url", "http://127.0.0.1:9/v1", "--model", "m", "--random-input", "4", "--rate", "x" }, 2, "--rate: want a number" },
+      { { "load", "nosuchsuite" }, 2, "no suite is named 'nosuchsuite'" },
+      { { "load", "--from", folder .. "/none.json" }, 3, "none.json" },
+    } do
+      local result = support.qlua(case[1])
+      assert.equal(case[2], result.code, result.all)
+      assert.matches(case[3], result.err, 1, true)
+    end
+  end)
+
+  it("prints its plan, the same each time, and sends nothing", function()
+    local words = { "load", "--url", "http://127.0.0.1:9/v1", "--model", "m", "--random-input", "4", "--rate", "5", "--dry-run" }
+    local one, two = support.qlua(words), support.qlua(words)
+    assert.equal(0, one.code, one.all)
+    assert.equal(one.out, two.out)
+    assert.matches("open loop: 5/s poisson, 200 requests", one.out, 1, true)
+    assert.matches("schedule    %x+", one.out)
+    words[#words + 1], words[#words + 2] = "--seed", "7"
+    assert.not_equal(one.out, support.qlua(words).out)
+  end)
+end)
