@@ -116,12 +116,47 @@ describe("the load phase of a run", function()
   end)
 
   it("ends with status 1 when too many requests fail, and says which", function()
-    local sim = support.sim { "--fault", "500:1" }
+    local sim = support.sim { "--seed", "4", "--fault", "500:0.3" } -- which prompts are hit is drawn by their hash: the same in every run
     local out = support.folder()
-    local result = support.qlua { "load", "--url", sim.url, "--model", "qlua-sim", "--random-input", "8", "--num-requests", "5",
+    local result = support.qlua { "load", "--url", sim.url, "--model", "qlua-sim", "--random-input", "8", "--num-requests", "40",
       "--out", out }
     sim.stop()
-    assert.not_equal(0, result.code)
+    assert.equal(1, result.code, result.all)
+    assert.matches("qlua-sim concurrency=32: %d+ of 40 requests failed", result.err)
+    local pooled = support.results(support.run_dir(out)).load.points[1].variants["qlua-sim"].pooled
+    assert.equal(40, pooled.num_ok + pooled.num_failed)
+    assert.is_true(pooled.num_failed > 2)
+  end)
+
+  it("gives up when nobody answers any more, and keeps no half measurement", function()
+    local sim = support.sim { "--fault", "exit:1:after_n=12" }
+    local out = support.folder()
+    local result = support.qlua { "load", "--url", sim.url, "--model", "qlua-sim", "--random-input", "8", "--concurrency", "4",
+      "--duration", "600", "--out", out }
+    sim.process:close()
+    assert.equal(4, result.code, result.all)
+    assert.matches("200 requests in a row found no server", result.err, 1, true)
+    assert.equal("", phases_of(support.run_dir(out)))
+  end)
+
+  it("warms up until latency has settled, and calls a suite's hooks", function()
+    local sim = support.sim { "--ttft-ms", "20" }
+    local out = support.folder()
+    support.write(folder .. "/hooks.lua", [[
+return {
+  on_request = function(request, entry) if not entry.warmup then request.body.max_tokens = 3 end end,
+  on_reply = function(row) if row.outcome ~= "ok" then error "unexpected" end end,
+}]])
+    local result = support.qlua { "load", "--url", sim.url, "--model", "qlua-sim", "--random-input", "8", "--concurrency", "4",
+      "--num-requests", "10", "--warmup-steady", "--ignore-eos", "--random-output", "9", "--hooks", folder .. "/hooks.lua", "--out", out }
+    sim.stop()
+    assert.equal(0, result.code, result.all)
+    local dir = support.run_dir(out)
+    local warm = json.decode(support.rows(dir, "SELECT record FROM load_phase WHERE kind = 'warmup'")[1].record)
+    assert.is_true(warm.windows >= 2 and warm.windows <= 10)
+    assert.equal(warm.windows * 8, warm.requests)
+    assert.is_true(warm.settled or warm.windows == 10)
+    assert.equal(30, support.results(dir).load.points[1].variants["qlua-sim"].pooled.output_tokens_total)
   end)
 
   it("says what is wrong before anything is sent", function()

@@ -78,6 +78,15 @@ describe("the live view of a load", function()
     assert.matches("1 in flight", last(written), 1, true)
   end)
 
+  it("shows of a closed loop what is in flight, not what is ready", function()
+    local view, written, pass = new { tty = true }
+    view:phase("v", "concurrency=2", 1, 1, { count = 30, window = 2 })
+    for _ = 1, 4 do view:sent() end
+    pass(1)
+    view:tick()
+    assert.matches("2 in flight", last(written), 1, true)
+  end)
+
   it("writes plain lines elsewhere: at the start, every ten seconds, at the end", function()
     local view, written, pass = new { language = "en" }
     view:phase("v", "concurrency=2", 2, 3, { seconds = 30 })

@@ -71,7 +71,8 @@ local function about_of(store, phase)
   local about, stage = store:meta "load", phase.record.stages[1]
   local date = (store:meta "started_at" or ""):gsub("[-:]", ""):gsub("T", "-"):gsub("Z$", "")
   return { date = date, endpoint_type = "openai", label = phase.variant, model_id = model_of(store, phase.variant),
-    request_rate = stage.rate, burstiness = stage.burstiness or 1.0, max_concurrency = stage.concurrency, num_prompts = phase.record.client.sent,
+    request_rate = stage.rate, burstiness = stage.burstiness or 1.0,
+    max_concurrency = stage.concurrency, num_prompts = phase.record.client.sent,
     slo = about and about.slo and require("qlua.load.slo").parse(about.slo) or nil,
     origin = { point = phase.point, replicate = phase.replicate, variant = phase.variant } }
 end

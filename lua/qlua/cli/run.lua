@@ -213,7 +213,12 @@ function command.plan(opts, words, more)
   local resolved
   resolved, err = load_config(opts, wanted)
   if not resolved then return nil, err end
-  return require("qlua.plan").make(resolved, { data_dir = opts.data, layouts = opts.layout, is_offline = more and more.is_offline })
+  local made
+  made, err = require("qlua.plan").make(resolved, { data_dir = opts.data, layouts = opts.layout, is_offline = more and more.is_offline })
+  if made and made.load and wanted.suite then
+    made.load.hooks = { on_request = wanted.suite.on_request, on_reply = wanted.suite.on_reply }
+  end
+  return made, err
 end
 
 local function run_words(opts, words, argv)

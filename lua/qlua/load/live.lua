@@ -123,7 +123,8 @@ end
 
 local function counts(self)
   local p = self.current
-  local list = { phrase(self, "rate", format.count(p.rate or 0)), phrase(self, "flight", format.count(p.sent - p.done)) }
+  local list = { phrase(self, "rate", format.count(p.rate or 0)),
+    phrase(self, "flight", format.count(math.min(p.window or math.huge, p.sent - p.done))) }
   if (p.token_rate or 0) > 0 then list[#list + 1] = phrase(self, "tokens", format.count(p.token_rate)) end
   list[#list + 1] = phrase(self, "errors", format.count(p.errors))
   return list
@@ -194,11 +195,13 @@ end
 -- @tparam string point
 -- @tparam integer replicate
 -- @tparam integer replicates
--- @tparam table planned `{ count, seconds }`: what is known of its extent
+-- @tparam table planned `{ count, seconds, window }`: what is known of its extent; of a closed loop the most in flight, since as many
+-- again are ready
 function live:phase(variant, point, replicate, replicates, planned)
   self:finish()
   local now = self.now_ns()
-  self.current = { variant = clean.line(variant), point = clean.line(point), planned = planned.count, seconds = planned.seconds, sent = 0,
+  self.current = { variant = clean.line(variant), point = clean.line(point), planned = planned.count, seconds = planned.seconds,
+    window = planned.window, sent = 0,
     done = 0, errors = 0, start_ns = now, line_ns = now, slice_ns = now, slice = new_slice(), course = { ttft = {}, itl = {} }, last = {} }
   if replicates > 1 then self.current.point = ("%s  %d/%d"):format(self.current.point, replicate, replicates) end
   if self.is_tty then return draw(self) end

@@ -23,6 +23,8 @@ runner.HORIZON_NS, runner.AHEAD, runner.LEAD_NS = 2000000000, 8192, 50000000
 --- Connections opened beforehand where the number in flight can only be guessed, at most.
 runner.MOST_WARM = 1024
 local OPEN_WINDOW = 65535
+--- So many failures of the connection in a row, with no reply between them, end a measurement: nobody is there.
+runner.HOPELESS = 200
 
 --- A runner for one variant's server.
 -- @tparam table parts `build` (`qlua.load.builder`), `work`, `spec`, `seed`, `variant` its name, `health` path, `hooks`, `on_row(row)`,
@@ -35,6 +37,15 @@ end
 
 -- ---- one request --------------------------------------------------------------------------------------------------
 
+-- A closed loop whose server is gone would otherwise fail as fast as it can until its time is up.
+local function note_outcome(self, state, one)
+  state.refused = one.outcome == "connect" and (state.refused or 0) + 1 or 0
+  if state.refused >= runner.HOPELESS and not self.is_stopped() then
+    state.failed = state.failed or { kind = "connect", text = ("variant '%s': %d requests in a row found no server: %s"):format(
+      self.variant, state.refused, one.error_text or "?") }
+  end
+end
+
 -- A request's whole life but its send; returns its row.
 local function finish(self, state, entry, reply)
   local keep = state.keep_text or self.spec.save_texts
@@ -44,13 +55,14 @@ local function finish(self, state, entry, reply)
   if not self.spec.save_texts then one.text = nil end
   self.on_row(one)
   if self.live then self.live:row(one, metrics.of(one)) end
+  note_outcome(self, state, one)
   one.text = text
   return one
 end
 
 local function send(self, state, item, entry)
   local request = self.build:request(item, entry)
-  if self.live then self.live:sent(entry.send_at_ns) end
+  if self.live then self.live:sent(entry.due_ns) end
   return finish(self, state, entry, state.client:send(request))
 end
 
@@ -259,6 +271,7 @@ local function warm_window(self, point, count, width, offset)
   self.on_row = function(one)
     local figures = metrics.of(one)
     if one.outcome == "ok" then latencies[#latencies + 1] = (figures.e2e or figures.total or 0) / 1e9 end
+    self.warm_failure = self.warm_failure or one.error_text
     keep(one)
   end
   local block = { kind = "closed", stage = 1, concurrency = width, count = count }
@@ -286,6 +299,10 @@ function runner:warm_up(count, width, is_steady)
     last = now or last
   until self.is_stopped() or not is_steady or settled or windows >= runner.MOST_WINDOWS
   self.typical_s = last
+  if not last and not self.is_stopped() then
+    error({ kind = "server", text = ("variant '%s': all %d requests of the warm-up failed: %s"):format(self.variant, requests,
+      self.warm_failure or "?") }, 0)
+  end
   local reached = nil
   if is_steady then reached = settled end
   return { requests = requests, windows = windows, settled = reached, median_s = last }

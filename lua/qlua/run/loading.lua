@@ -93,7 +93,9 @@ end
 local function shown(self, one, point, replicate, made, work)
   local live, progress = self.live, self.progress
   if not live then return work() end
-  live:phase(one.name, point.label, replicate, self.made.load.replicates, { count = made.count, seconds = span_s(made) })
+  local first = #made.blocks == 1 and made.blocks[1] or {}
+  live:phase(one.name, point.label, replicate, self.made.load.replicates, { count = made.count, seconds = span_s(made),
+    window = first.concurrency })
   self.progress = live
   local is_going = true
   task.spawn(function()
