@@ -122,7 +122,7 @@ describe("the load phase of a run", function()
       "--out", out }
     sim.stop()
     assert.equal(1, result.code, result.all)
-    assert.matches("qlua-sim concurrency=32: %d+ of 40 requests failed", result.err)
+    assert.matches("qlua%-sim concurrency=32: %d+ of 40 requests failed", result.err)
     local pooled = support.results(support.run_dir(out)).load.points[1].variants["qlua-sim"].pooled
     assert.equal(40, pooled.num_ok + pooled.num_failed)
     assert.is_true(pooled.num_failed > 2)
