@@ -66,11 +66,14 @@ local function is_behind(figures)
 end
 
 local function check_of(phases, pooled)
-  local counters, seen = {}, { stamp_sources = pooled.stamp_sources, dispatch_lag_seconds = pooled.dispatch_lag_seconds }
+  local counters, seen = {}, { stamp_sources = pooled.stamp_sources, dispatch_lag_seconds = pooled.dispatch_lag_seconds,
+    is_open = pooled.is_open }
   for _, phase in ipairs(phases) do
     counters[#counters + 1] = counters_of(phase.record)
     seen.is_saturated_server = seen.is_saturated_server or is_behind(phase.figures)
   end
+  -- A failed request is read only to where it failed, so the counts need not agree where there are some.
+  if #counters == #phases and pooled.num_ok == pooled.num_total then seen.events_in_replies = pooled.events end
   return selfcheck.judge(selfcheck.join(counters), seen)
 end
 
@@ -106,7 +109,8 @@ local function means_of(replicates, level)
     for _, one in ipairs(replicates) do values[#values + 1] = figure.of(one) end
     if #values > 0 and #values == #replicates then
       local found = stats.t_test(values, level)
-      means[figure.name] = { n = #values, mean = found.mean, lo = found.lo, hi = found.hi }
+      -- No figure is below 0; from two replicates Student's interval often is.
+      means[figure.name] = { n = #values, mean = found.mean, lo = found.lo and math.max(0, found.lo), hi = found.hi }
     end
   end
   return means
