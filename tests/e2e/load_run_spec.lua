@@ -168,7 +168,7 @@ return {
         "none.lua" },
       { { "load", "--url", "http://127.0.0.1:9/v1", "--model", "m", "--random-input", "4", "--rate", "x" }, 2, "--rate: want a number" },
       { { "load", "nosuchsuite" }, 2, "no suite is named 'nosuchsuite'" },
-      { { "load", "--from", folder .. "/none.json" }, 3, "none.json" },
+      { { "load", "--from", folder .. "/none.json" }, 2, "none.json" },
     } do
       local result = support.qlua(case[1])
       assert.equal(case[2], result.code, result.all)
