@@ -18,11 +18,12 @@ local function must(ok, err)
   return ok
 end
 
--- The measurements under load, as `qlua.summary.load` wants them.
-local function load_of(store)
+--- The measurements under load as `qlua.summary.load` wants them, or nil where there are none.
+function run_report.load_of(store)
   local phases = load_store.phases(store)
-  return #phases > 0 and { about = store:meta "load", found = store:meta "load_found", phases = phases,
-    rows = function(phase) return load_store.rows(store, phase) end } or nil
+  if #phases == 0 then return nil end
+  return { about = store:meta "load", found = store:meta "load_found", phases = phases,
+    rows = function(phase) return load_store.rows(store, phase) end }
 end
 
 --- The run as `qlua.summary` wants it, out of the store alone.
@@ -35,7 +36,7 @@ function run_report.describe(dir, store)
     id = dir:match "([^/]+)/*$", simulated = store:meta "simulated", started_at = store:meta "started_at",
     finished_at = store:meta "finished_at", model = { base_name = config.model.base_name }, variants = variants,
     datasets = store:datasets(), config = config, manifest = store:meta "manifest", telemetry = store:telemetry(),
-    instrument = store:meta "instrument", load = load_of(store),
+    instrument = store:meta "instrument", load = run_report.load_of(store),
     baseline = control.baseline_of(config),
     control = again and { name = again.name, share = again.share, expected = again.expected },
   }

@@ -34,8 +34,10 @@ end
 local function head(page, summary)
   page:heading(1, say.title, { id = summary.run.id or "–" })
   if summary.simulated then page:note(say.simulated) end
-  page:text(say.facts, { model = page:mono(summary.model or "–"), baseline = page:mono(summary.baseline or "–"),
-    variants = #summary.variant_order, datasets = #summary.dataset_order, started = summary.run.started_at or "–" })
+  local has_answers = #summary.dataset_order > 0
+  page:text(has_answers and say.facts or load_say.facts, { model = page:mono(summary.model or "–"),
+    baseline = page:mono(summary.baseline or "–"), variants = #summary.variant_order, datasets = #summary.dataset_order,
+    started = summary.run.started_at or "–" })
 end
 
 local function variants(page, summary)

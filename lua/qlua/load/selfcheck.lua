@@ -16,22 +16,45 @@ selfcheck.LIMITS = {
   starved_share = 0.05,           -- of the wall time in which threads were ready and had no processor
 }
 
-local COUNTED = { "reads", "events", "wakeups", "io_cpu_ns", "io_idle_ns", "done", "failed", "connections", "received_bytes", "lost_events",
-  "late_events", "kernel_stamped", "starved_ns" }
+local COUNTED = { "reads", "events", "wakeups", "wakeup_events", "shared_reads", "io_cpu_ns", "io_idle_ns", "done", "failed", "connections",
+  "received_bytes", "lost_events", "kernel_reads", "clock_steps", "starved_ns" }
 local WORST = { "stamp_error_ns", "handling_delay_p50_ns", "handling_delay_p99_ns", "handling_delay_max_ns", "dispatch_lag_p50_ns",
-  "dispatch_lag_p99_ns", "dispatch_lag_max_ns", "io_threads" }
+  "dispatch_lag_p99_ns", "dispatch_lag_max_ns", "io_threads", "busy_share" }
 
---- What a client counted between two readings of its `stats()`. Counts are subtracted; percentiles and bounds are the later reading's.
+local function add_spread(result, spread, name)
+  for _, statistic in ipairs { "p50_ns", "p99_ns", "max_ns" } do result[("%s_%s"):format(name,
+    statistic)] = spread and spread[statistic] end
+end
+
+-- The busiest of the I/O threads: a mean over them hides one that is the limit.
+local function busiest(before, after, wall_ns)
+  local most
+  for i, thread in ipairs(after.threads or {}) do
+    local earlier = (before.threads or {})[i] or { idle_ns = 0 }
+    if wall_ns > 0 and thread.idle_ns then
+      local share = math.max(0, math.min(1, 1 - (thread.idle_ns - earlier.idle_ns) / wall_ns))
+      most = math.max(most or share, share)
+    end
+  end
+  return most
+end
+
+--- What a client counted between two readings of its `stats()` (docs/architecture.md, bindings). Counts are subtracted; percentiles
+-- and bounds are the later reading's, so they hold for all that the client did until then.
 -- @tparam ?table before nil: from its beginning
 -- @tparam table after
 -- @tparam integer wall_ns time between them
+-- @treturn table flat, as `join` and `judge` take it
 function selfcheck.between(before, after, wall_ns)
-  local result = { wall_ns = wall_ns }
+  local result = { wall_ns = wall_ns, io_threads = after.io_threads }
   before = before or {}
   for _, name in ipairs(COUNTED) do
     if after[name] then result[name] = after[name] - (before[name] or 0) end
   end
-  for _, name in ipairs(WORST) do result[name] = after[name] end
+  add_spread(result, after.stamp_delay, "handling_delay")
+  add_spread(result, after.dispatch_lag, "dispatch_lag")
+  if (result.kernel_reads or 0) > 0 then result.stamp_error_ns = after.clock_error_ns end
+  result.busy_share = busiest(before, after, wall_ns)
   return result
 end
 
@@ -65,6 +88,8 @@ local REASONS = {
   busy = { en = "the I/O loop was busy {value} % of the time (limit {limit} %)", zh = "I/O 循环 {value} % 的时间处于忙碌（上限 {limit} %）" },
   starved = { en = "the client's threads waited for a processor {value} % of the time (limit {limit} %)",
     zh = "客户端线程有 {value} % 的时间在等待处理器（上限 {limit} %）" },
+  clock_step = { en = "the wall clock jumped {value} times while stamps were mapped from it",
+    zh = "时间戳换算期间系统时钟跳变 {value} 次" },
   lost = { en = "{value} events were lost", zh = "丢失了 {value} 个事件" },
 }
 
@@ -81,6 +106,9 @@ local function new_judge(result)
   end
 end
 
+-- What shows that the client was too slow; the others say that a stamp or an event is wrong.
+local IS_CLIENT = { dispatch_lag = true, handling_delay = true, busy = true, starved = true }
+
 local function judge(result, seen)
   local limits, test = selfcheck.LIMITS, new_judge(result)
   test("dispatch_lag", result.dispatch_lag_p99_ns, limits.dispatch_lag_p99_ns, ms)
@@ -89,15 +117,18 @@ local function judge(result, seen)
   test("stamp_error", result.stamp_error_ns, limits.stamp_error_ns, ms)
   test("busy", result.busy_share, limits.busy_share, percent)
   test("starved", result.starved_share, limits.starved_share, percent)
-  test("lost", result.lost_events, 0, function(n) return ("%d"):format(n) end)
+  local function whole(n) return ("%d"):format(n) end
+  test("lost", result.lost_events, 0, whole)
+  test("clock_step", result.stamp_source ~= "user" and result.clock_steps or nil, 0, whole)
   result.verdict = #result.reasons > 0 and "degraded" or "ok"
   -- Which tests were made at all: a verdict of few tests must not look like one of many.
   for _, name in ipairs { "dispatch_lag_p99_ns", "handling_delay_p99_ns", "stamp_error_ns", "busy_share", "starved_share",
     "lost_events" } do
-    if result[name] == nil then result.not_known[#result.not_known + 1] = name end
+    local is_meant = name ~= "dispatch_lag_p99_ns" or seen.is_open -- without a schedule nothing can leave late
+    if result[name] == nil and is_meant then result.not_known[#result.not_known + 1] = name end
   end
   local is_client = false
-  for _, reason in ipairs(result.reasons) do is_client = is_client or reason.code ~= "lost" and reason.code ~= "stamp_error" end
+  for _, reason in ipairs(result.reasons) do is_client = is_client or IS_CLIENT[reason.code] end
   result.limit = is_client and "client" or seen.is_saturated_server and "server" or "neither"
 end
 
@@ -106,8 +137,8 @@ local function source_of(counters, seen)
   local sources = seen.stamp_sources or {}
   if sources.user then return sources.kernel and "mixed" or "user" end
   if sources.kernel then return "kernel" end
-  if counters.kernel_stamped and counters.reads and counters.reads > 0 then
-    return counters.kernel_stamped >= counters.reads and "kernel" or counters.kernel_stamped > 0 and "mixed" or "user"
+  if counters.kernel_reads and counters.reads and counters.reads > 0 then
+    return counters.kernel_reads >= counters.reads and "kernel" or counters.kernel_reads > 0 and "mixed" or "user"
   end
 end
 
@@ -117,11 +148,13 @@ end
 -- a distribution, `events_in_replies`, `is_open`, `is_saturated_server`
 -- @treturn table `{ verdict = "ok"/"degraded", reasons = { { code, text }… }, limit = "client"/"server"/"neither", not_known = { name… },
 -- wall_seconds, stamp_source, stamp_error_ns, handling_delay_{p50,p99,max}_ns, dispatch_lag_{p50,p99,max}_ns, reads, events, wakeups,
--- events_per_read, reads_per_event, events_per_wakeup, busy_share, cpu_share, starved_share, lost_events, late_events, connections }`
+-- events_per_read, reads_per_event, shared_reads_share, ready_per_wakeup, busy_share (of the busiest loop), cpu_share,
+-- starved_share, lost_events, clock_steps, connections, io_threads }`
 function selfcheck.judge(counters, seen)
   seen = seen or {}
   local result = { reasons = {}, not_known = {}, reads = counters.reads, events = counters.events, wakeups = counters.wakeups,
-    connections = counters.connections, late_events = counters.late_events, lost_events = counters.lost_events }
+    connections = counters.connections, lost_events = counters.lost_events, clock_steps = counters.clock_steps,
+    shared_reads_share = ratio(counters.shared_reads, counters.reads), ready_per_wakeup = ratio(counters.wakeup_events, counters.wakeups) }
   for _, name in ipairs(WORST) do result[name] = counters[name] end
   local lag = seen.dispatch_lag_seconds
   if lag then -- of exactly the requests that are reported, which the client's own counter may mix with others
@@ -134,12 +167,13 @@ function selfcheck.judge(counters, seen)
   result.stamp_source = source_of(counters, seen)
   result.events_per_read, result.reads_per_event = ratio(counters.events, counters.reads), ratio(counters.reads, counters.events)
   if counters.events == 0 then result.events_per_read, result.reads_per_event = nil, nil end -- nothing streamed
-  result.events_per_wakeup = ratio(counters.events, counters.wakeups)
   local wall = counters.wall_ns and counters.wall_ns > 0 and counters.wall_ns or nil
   result.wall_seconds = wall and wall / 1e9
   local loops = wall and wall * (counters.io_threads or 1)
-  local idle = ratio(counters.io_idle_ns, loops)
-  result.busy_share = idle and math.max(0, math.min(1, 1 - idle))
+  if not result.busy_share then
+    local idle = ratio(counters.io_idle_ns, loops)
+    result.busy_share = idle and math.max(0, math.min(1, 1 - idle))
+  end
   result.cpu_share, result.starved_share = ratio(counters.io_cpu_ns, loops), ratio(counters.starved_ns, wall)
   judge(result, seen)
   return result

@@ -66,11 +66,14 @@ local function is_behind(figures)
 end
 
 local function check_of(phases, pooled)
-  local counters, seen = {}, { stamp_sources = pooled.stamp_sources, dispatch_lag_seconds = pooled.dispatch_lag_seconds }
+  local counters, seen = {}, { stamp_sources = pooled.stamp_sources, dispatch_lag_seconds = pooled.dispatch_lag_seconds,
+    is_open = pooled.is_open }
   for _, phase in ipairs(phases) do
     counters[#counters + 1] = counters_of(phase.record)
     seen.is_saturated_server = seen.is_saturated_server or is_behind(phase.figures)
   end
+  -- A failed request is read only to where it failed, so the counts need not agree where there are some.
+  if #counters == #phases and pooled.num_ok == pooled.num_total then seen.events_in_replies = pooled.events end
   return selfcheck.judge(selfcheck.join(counters), seen)
 end
 
@@ -79,7 +82,7 @@ local function measure(phase, rows, options, pools)
   for one in rows(phase) do
     local figures = metrics.of(one)
     own:add(one, figures)
-    pools.all:add(one, figures)
+    if pools.all then pools.all:add(one, figures) end
     local stage = pools.stages and pools.stages[one.stage]
     if stage then stage:add(one, figures) end
   end
@@ -106,14 +109,15 @@ local function means_of(replicates, level)
     for _, one in ipairs(replicates) do values[#values + 1] = figure.of(one) end
     if #values > 0 and #values == #replicates then
       local found = stats.t_test(values, level)
-      means[figure.name] = { n = #values, mean = found.mean, lo = found.lo, hi = found.hi }
+      -- No figure is below 0; from two replicates Student's interval often is.
+      means[figure.name] = { n = #values, mean = found.mean, lo = found.lo and math.max(0, found.lo), hi = found.hi }
     end
   end
   return means
 end
 
 local function cell_of(phases, rows, options, labels)
-  local pools = { all = aggregate.new(options) }
+  local pools = { all = #phases > 1 and aggregate.new(options) or nil } -- one replicate is its own pool
   if #labels > 1 then
     pools.stages = {}
     for _, label in ipairs(labels) do pools.stages[label] = aggregate.new(options) end
@@ -124,7 +128,7 @@ local function cell_of(phases, rows, options, labels)
     phase.figures.replicate = phase.replicate
     replicates[i] = phase.figures
   end
-  local cell = { num_replicates = #phases, replicates = replicates, pooled = pooled_of(pools.all, #phases),
+  local cell = { num_replicates = #phases, replicates = replicates, pooled = pools.all and pooled_of(pools.all, #phases) or replicates[1],
     means = means_of(replicates, options.level) }
   if pools.stages then
     cell.stages = {}

@@ -58,7 +58,7 @@ local function workload_text(page, about)
   local work = about.workload or {}
   local fields = { work.kind and page:fill(say.workload.kind, { kind = say.workload.kinds[work.kind] or tostring(work.kind) }) }
   local function add(text, values) fields[#fields + 1] = page:fill(text, values) end
-  if work.source and work.kind ~= "random_input" then add(say.workload.source, { source = tostring(work.source) }) end
+  if work.source then add(say.workload.source, { source = tostring(work.source) }) end
   if work.input then add(say.workload.input, { input = tostring(work.input), output = tostring(work.output) }) end
   if work.unit and work.unit ~= "tokens" then add(say.workload.unit, { unit = tostring(work.unit) }) end
   if about.output_tokens then add(say.workload.fixed, { output = tostring(about.output_tokens) }) end
@@ -222,11 +222,11 @@ local function check_row(page, check)
   return say.check.verdicts[check.verdict], say.check.limits[check.limit], say.check.sources[check.stamp_source] or "–",
     ns(page, check.stamp_error_ns) or "–", ns(page, check.dispatch_lag_p50_ns) or "–", ns(page, check.dispatch_lag_p99_ns) or "–",
     ns(page, check.handling_delay_p99_ns) or "–", page:decimal(check.events_per_read, 2), page:decimal(check.reads_per_event, 2),
-    page:percent(check.busy_share), page:count(check.lost_events), page:count(check.late_events)
+    page:percent(check.busy_share), page:count(check.lost_events)
 end
 
 local CHECK_COLUMNS = { right(c.stamp_error), right(c.lag_p50), right(c.lag_p99), right(c.delay_p99), right(c.events_per_read),
-  right(c.reads_per_event), right(c.busy), right(c.lost), right(c.late) }
+  right(c.reads_per_event), right(c.busy), right(c.lost) }
 
 local function check_table(page, names, rows)
   local columns = {}

@@ -2,13 +2,17 @@
 --- The words of the Markdown report about measurements under load and about the instrument, in both languages.
 
 local say = {
+  facts = { en = "Model {model} · baseline {baseline} · {variants} variants · measured under load, no questions asked · started {started}",
+    zh = "模型 {model} · 基线 {baseline} · 变体 {variants} 个 · 仅负载测量，未评测题目 · 开始于 {started}" },
   heading = { en = "Measurements under load", zh = "负载测量" },
   text = {
     en = "Apart from the questions: requests sent only to be timed. A latency counts from the moment the request was handed to the "
-      .. "kernel, connection and queue excluded; failed and cancelled requests are in no latency and no throughput. Formulas: `docs/metrics.md`.",
+      .. "kernel, connection and queue excluded; failed and cancelled requests are in no latency and no throughput. Formulas: "
+      .. "`docs/metrics.md`.",
     zh = "与答题评测分开进行，请求只用于计时。时延自请求交给内核时起算，不含建立连接与客户端排队；失败和取消的请求不计入时延与吞吐。公式见 `docs/metrics.md`。" },
   degraded = {
-    en = "**Degraded**: in some measurements the client itself was the limit. What is marked below must not be taken for the server's figures.",
+    en = "**Degraded**: in some measurements the client itself was the limit. What is marked below must not be taken for the server's "
+      .. "figures.",
     zh = "**测量受限**：部分测量中瓶颈在客户端自身，下文标出的数字不能当作服务端的表现。" },
   requests = { en = "Requests: {workload}.", zh = "请求：{workload}。" },
   replicates = { en = "Replicates: {n}, {order}.", zh = "重复测量 {n} 次，{order}。" },
@@ -30,7 +34,7 @@ local say = {
   workload = {
     kind = { en = "{kind}", zh = "{kind}" },
     kinds = {
-      dataset = { en = "questions of a dataset", zh = "数据集题目" }, random_input = { en = "random text", zh = "随机文本" },
+      dataset = { en = "questions of a dataset", zh = "数据集题目" }, random = { en = "random text", zh = "随机文本" },
       sharegpt = { en = "conversations of a ShareGPT file", zh = "ShareGPT 文件中的对话" }, trace = { en = "a trace file", zh = "轨迹文件" },
       custom = { en = "a file of prompts", zh = "提示词文件" },
     },
@@ -112,7 +116,7 @@ local say = {
     stamp_error = { en = "Stamp error", zh = "时间戳误差" }, lag_p50 = { en = "Sent late p50", zh = "发送延迟 p50" },
     lag_p99 = { en = "Sent late p99", zh = "发送延迟 p99" }, delay_p99 = { en = "Handled p99", zh = "处理延迟 p99" },
     events_per_read = { en = "Events/read", zh = "事件/读" }, reads_per_event = { en = "Reads/event", zh = "读/事件" },
-    busy = { en = "Loop busy", zh = "循环负荷" }, lost = { en = "Lost", zh = "丢失" }, late = { en = "Late", zh = "迟到" },
+    busy = { en = "Loop busy", zh = "循环负荷" }, lost = { en = "Lost", zh = "丢失" },
   },
 }
 
