@@ -139,6 +139,26 @@ describe("the load phase of a run", function()
     assert.equal("", phases_of(support.run_dir(out)))
   end)
 
+  it("asks nothing twice, whatever the stages, replicates and warm-up", function()
+    local sim = support.sim {}
+    local out, asked = support.folder(), folder .. "/asked"
+    support.write(folder .. "/record.lua", ([[
+local file = io.open(%q, "a")
+file:setvbuf "line"
+return { on_request = function(request) file:write(request.body.prompt, "\n") end }]]):format(asked))
+    local result = support.qlua { "load", "--url", sim.url, "--model", "qlua-sim", "--random-input", "9", "--random-output", "1",
+      "--stage", "concurrency=2,num_requests=6", "--stage", "rate=200,num_requests=6", "--stage", "concurrency=3,num_requests=6",
+      "--replicates", "2", "--warmup", "4", "--hooks", folder .. "/record.lua", "--out", out }
+    sim.stop()
+    assert.equal(0, result.code, result.all)
+    local seen, count = {}, 0
+    for prompt in support.read(asked):gmatch "[^\n]+" do
+      assert.is_nil(seen[prompt], prompt)
+      seen[prompt], count = true, count + 1
+    end
+    assert.equal(4 + 2 * 18, count)
+  end)
+
   it("warms up until latency has settled, and calls a suite's hooks", function()
     local sim = support.sim { "--ttft-ms", "20" }
     local out = support.folder()

@@ -172,11 +172,12 @@ local function run_closed(self, state, block, stages)
     spawn(state, function()
       while not is_over(self, state, block, number) do
         number = number + 1
-        ask(self, state, { number = number - 1, stage = stages[block.stage].label })
+        ask(self, state, { number = state.base + number - 1, stage = stages[block.stage].label })
       end
     end)
   end
   wait_for_all(state)
+  state.base = state.base + number
   return { prewarmed = opened }
 end
 
@@ -204,18 +205,20 @@ local function run_open(self, state, block, stages)
     local due_ns = state.begin_ns + block.offsets_ns[i]
     hold_back(self, state, block, i)
     if self.is_stopped() or state.failed then break end
-    spawn(state, ask, self, state, { number = i - 1, stage = stages[block.stage_of[i]].label, due_ns = due_ns })
+    spawn(state, ask, self, state, { number = state.base + i - 1, stage = stages[block.stage_of[i]].label, due_ns = due_ns })
     local lag_ns = clock.now_ns() - due_ns
     if lag_ns > 0 then late, worst_ns = late + 1, math.max(worst_ns, lag_ns) end
   end
   wait_for_all(state)
+  state.base = state.base + count
   return { prewarmed = opened, handed_over_late = late, handed_over_late_max_ns = worst_ns }
 end
 
 -- ---- a point ------------------------------------------------------------------------------------------------------------
 
 local function new_state(self, point, replicate, offset, fields)
-  local state = { key = ("%s/%d"):format(point.label, replicate), replicate = replicate, offset = offset, sent = 0, running = 0,
+  -- base: the number of a block's first item, so that no block of a point repeats what another has asked
+  local state = { key = ("%s/%d"):format(point.label, replicate), replicate = replicate, offset = offset, sent = 0, running = 0, base = 0,
     keep_text = self.work.spec.turns > 1 }
   for name, value in pairs(fields or {}) do state[name] = value end
   return state
@@ -265,8 +268,9 @@ end
 runner.SETTLED, runner.MOST_WINDOWS = 0.05, 10
 
 -- One window of the warm-up; its median latency in seconds.
-local function warm_window(self, point, count, width, offset)
-  local state = new_state(self, point, 0, offset, { warmup = true })
+local function warm_window(self, count, width, before)
+  -- Of a set its second half, of made-up prompts some of its own: what is measured next shall not have been asked already.
+  local state = new_state(self, { label = "warm-up" }, 0, (self.work.size or 0) // 2, { warmup = true, base = before })
   local latencies, keep = {}, self.on_row
   self.on_row = function(one)
     local figures = metrics.of(one)
@@ -287,13 +291,12 @@ end
 -- @tparam boolean is_steady go on, window by window, until the median latency has settled
 -- @treturn table `{ requests, windows, settled, median_s }`
 function runner:warm_up(count, width, is_steady)
-  local point = { label = "warm-up" }
   local size = is_steady and math.max(count, 2 * width, 8) or count
   local requests, windows = 0, 0
   local last, settled
   if size == 0 then return { requests = 0, windows = 0 } end
   repeat
-    local now = warm_window(self, point, size, math.min(width, size), requests)
+    local now = warm_window(self, size, math.min(width, size), requests)
     requests, windows = requests + size, windows + 1
     settled = last and now and math.abs(now - last) <= runner.SETTLED * last or false
     last = now or last
