@@ -7,9 +7,11 @@ local http = require "qlua.core.http"
 local json = require "qlua.core.json"
 local outcomes = require "qlua.outcomes"
 local pipeline = require "qlua.pipeline"
+local selfcheck = require "qlua.load.selfcheck"
 local restarts = require "qlua.supervisor.restarts"
 local sender = require "qlua.sender"
 local session = require "qlua.run.session"
+local starvation = require "qlua.load.starvation"
 
 local asking = {}
 
@@ -158,14 +160,24 @@ local function ask_datasets(self, one, datasets, server, client)
   end
 end
 
---- Ask a running server all that is not answered yet.
--- @treturn ?table err the first error that ends the variant
-function asking.all(self, one, server, client)
-  warm_up(self, one, server, client)
+local function ask_all(self, one, server, client)
   local err = ask_datasets(self, one, self.made.datasets, server, client)
   local again = control_of(self, one)
   if err or not again then return err end
   return ask_datasets(self, again.one, again.datasets, server, client)
+end
+
+--- Ask a running server all that is not answered yet. What the client counted meanwhile is kept for the report's self-check.
+-- @treturn ?table err the first error that ends the variant
+function asking.all(self, one, server, client)
+  warm_up(self, one, server, client)
+  local before, starved, from_ns = client:stats(), starvation.ns(), clock.now_ns()
+  local err = ask_all(self, one, server, client)
+  local wall_ns = clock.now_ns() - from_ns
+  local counted = selfcheck.between(before, client:stats(), wall_ns)
+  counted.starved_ns = starvation.since(starved)
+  if (counted.done or 0) > 0 then session.record_client(self, one, counted) end
+  return err
 end
 
 return asking
