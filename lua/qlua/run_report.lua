@@ -27,7 +27,7 @@ function run_report.describe(dir, store)
     id = dir:match "([^/]+)/*$", simulated = store:meta "simulated", started_at = store:meta "started_at",
     finished_at = store:meta "finished_at", model = { base_name = config.model.base_name }, variants = variants,
     datasets = store:datasets(), config = config, manifest = store:meta "manifest", telemetry = store:telemetry(),
-    baseline = control.baseline_of(config),
+    baseline = control.baseline_of(config), notices = store:meta "notices",
     control = again and { name = again.name, share = again.share, expected = again.expected },
   }
 end

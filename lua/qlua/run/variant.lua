@@ -6,6 +6,7 @@ local clock = require "qlua.core.clock"
 local file = require "qlua.core.file"
 local http = require "qlua.core.http"
 local launch = require "qlua.launch"
+local secrets = require "qlua.secrets"
 local session = require "qlua.run.session"
 local supervisor = require "qlua.supervisor"
 
@@ -58,6 +59,7 @@ function variant.run(self, one)
     return nil
   end
   local err = self.telemetry:before_launch(one) or serve(self, one)
+  if err then err.text, err.hint = secrets.hide(err.text), secrets.hide(err.hint) end
   if err and err.kind ~= "cancelled" then self.store:put_event(clock.wall_ns(), "variant_failed", err.text, { variant = one.name }) end
   return err
 end
