@@ -76,7 +76,7 @@ end
 
 local function get(self, url)
   return self.client:send { method = "GET", url = url, unix_socket = self.unix_socket, headers = self.headers,
-    connect_ms = 2000, total_ms = 10000, ca_file = self.ca_file, insecure = self.insecure }
+    connect_ms = 2000, total_ms = 10000 }
 end
 
 local function exit_text(status)
@@ -148,8 +148,7 @@ local function check_completion(self, options)
     server = self.variant.server }
   local request = self.dialect.request(ask)
   local reply = self.client:send { method = request.method, url = self.base_url .. request.path .. self.query, headers = self.headers,
-    unix_socket = self.unix_socket, body = json.encode(request.body), connect_ms = 10000, total_ms = 120000,
-    ca_file = self.ca_file, insecure = self.insecure }
+    unix_socket = self.unix_socket, body = json.encode(request.body), connect_ms = 10000, total_ms = 120000 }
   if options.is_stopped() then return nil, { kind = "cancelled", text = "the run was stopped" } end
   if reply.error then
     return server_error(("variant '%s': a first completion failed: %s"):format(self.variant.name, reply.error.text))
@@ -203,7 +202,8 @@ end
 --- Start (or reach) the server of a variant and wait until it is ready.
 -- @tparam table dialect
 -- @tparam table variant resolved
--- @tparam table options client, log_path, nonce, plan, config, write_file(name, text) → path, is_stopped(), endpoint
+-- @tparam table options client (of `launch.transport`: it knows whom to trust), log_path, nonce, plan, config,
+--   write_file(name, text) → path, is_stopped(), endpoint
 -- @treturn ?table server { base_url, unix_socket, model, headers, argv, facts }, with is_alive() and stop(); or nil, err
 function supervisor.start(dialect, variant, options)
   local key, err = keys.of(variant)
@@ -212,8 +212,7 @@ function supervisor.start(dialect, variant, options)
   if is_ours and dialect.key_env and not key then key = keys.random() end
   local self = setmetatable({ dialect = dialect, variant = variant, client = options.client, facts = {}, key = key,
     headers = keys.headers(dialect, variant, key), query = launch.query(variant),
-    model = variant.server.served_model_name or variant.model, ca_file = variant.server.ca_file,
-    insecure = variant.server.insecure }, Server)
+    model = variant.server.served_model_name or variant.model }, Server)
   local began = clock.now_ns()
   local ok
   if is_ours then

@@ -2,6 +2,7 @@
 --- Servers that are not ours, as they are reached in earnest: TLS with a private authority, a pinned key, API keys, proxies, limits.
 -- A gateway (tests/peers/gateway.py) stands before a simulated server; all of it is on loopback.
 local file = require "qlua.core.file"
+local outcomes = require "qlua.outcomes"
 local pack = require "qlua.core.pack"
 local proc = require "qlua.core.proc"
 local secrets = require "qlua.secrets"
@@ -85,7 +86,7 @@ local function assert_answered(run, count)
   local rows = support.rows(run.dir, "SELECT outcome, count(*) AS n FROM answer GROUP BY outcome ORDER BY 1")
   local answered = 0
   for _, row in ipairs(rows) do
-    assert.is_truthy(row.outcome == "correct" or row.outcome == "wrong", row.outcome)
+    assert.are_not.equal("error", outcomes.class(row.outcome), row.outcome)
     answered = answered + row.n
   end
   assert.equal(count or 4, answered)
@@ -324,8 +325,8 @@ benchmark: { concurrency: 2, num_warmup_iterations: 0 }
   end)
 
   describe("with a limit", function()
-    -- Two workers for each place in the window of 4: so many requests may be on their way when the first is refused.
-    local ON_THEIR_WAY, QUESTIONS = 8, 24
+    -- Two workers for each place in the window of 4, each of which may have had a reply in the batch that brought the refusal.
+    local ON_THEIR_WAY, QUESTIONS = 16, 60
 
     for _, case in ipairs { { "Retry-After", "1", 1000 }, { "Retry-After", "date+3", 2000 }, { "retry-after-ms", "700", 700 } } do
       local header, value, least_ms = table.unpack(case)
@@ -344,7 +345,7 @@ benchmark: { concurrency: 2, num_warmup_iterations: 0 }
           end
         end
         assert.is_number(refused)
-        assert.is_true(early < ON_THEIR_WAY, early .. " requests came while all should wait")
+        assert.is_true(early <= ON_THEIR_WAY, early .. " requests came while all should wait")
         assert.is_true(later >= QUESTIONS - ON_THEIR_WAY)
       end)
     end

@@ -7,8 +7,8 @@ usage: gateway.py --log FILE --upstream HOST:PORT [--tls CERT KEY] [--key KEY] [
 Prints `listening on PORT and with TLS on PORT`. Three roles, told by the request line: a path is answered by the upstream; an absolute URL is a proxy's
 request, forwarded to the upstream whatever host it names; CONNECT is a tunnel to this gateway's own TLS port. Each request is a line
 of FILE: monotonic milliseconds, role, target, status. The first N questions are refused with 429 and `HEADER: VALUE`; VALUE
-`date+S` is an HTTP date S seconds ahead. With --key a request without `Authorization: Bearer KEY` gets 401. Every refusal repeats what
-was sent, as it is, as in a URL, and in base64. --model replaces the model's name in replies.
+`date+S` is an HTTP date S seconds ahead. With --key a request without `Authorization: Bearer KEY` gets 401. Every refusal, and with
+--key every answer, repeats what was sent, as it is, as in a URL, and in base64. --model replaces the model's name in replies.
 """
 import argparse
 import base64
@@ -107,6 +107,8 @@ class Gateway(BaseHTTPRequestHandler):
         upstream.request(self.command, path, body, kept)
         answer = upstream.getresponse()
         data = answer.read()
+        if options.key and "completions" in self.path:  # a gateway that traces: the first object gets a field of its own
+            data = data.replace(b"{", b'{"seen":"%s",' % repeated(sent), 1)
         if options.model:
             data = data.replace(b'"model":"qlua-sim"', b'"model":"%s"' % options.model.encode())
         self.reply(role, answer.status, data, [("Content-Type", answer.getheader("Content-Type") or "text/plain"), ("X-Seen", sent)])
