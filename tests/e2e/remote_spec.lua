@@ -7,6 +7,7 @@ local pack = require "qlua.core.pack"
 local proc = require "qlua.core.proc"
 local secrets = require "qlua.secrets"
 local support = require "support"
+local task = require "qlua.core.task"
 
 local KEY = "key/with+odd=signs-0123456789"
 
@@ -36,12 +37,12 @@ local function pin_of(certificate)
 end
 
 -- A gateway before the sim; `requests()` is what it was asked: { at_ms, role, target, status }.
-local function gateway(words)
+local function gateway(words, key)
   local log = ("%s/gateway-%d.log"):format(folder, #running + 1)
   assert(file.write(log, ""))
   local argv = { "python3", support.root .. "/tests/peers/gateway.py", "--log", log, "--upstream", sim.root:match "//(.*)$" }
   table.move(words or {}, 1, #(words or {}), #argv + 1, argv)
-  local process = assert(proc.spawn { argv = argv })
+  local process = assert(proc.spawn { argv = argv, env = { GATEWAY_KEY = key or false } })
   running[#running + 1] = process
   local port, tls_port = support.wait_until("the gateway listens", function()
     for _, line in ipairs(process:tail(5)) do
@@ -134,6 +135,7 @@ local function arguments_while(is_running, visit)
       end
     end
     most = math.max(most, count)
+    task.sleep(5)
   end
   return most
 end
@@ -205,8 +207,8 @@ describe("a server that is not ours", function()
   describe("with an API key", function()
     local guarded, key_file
     setup(function()
-      guarded = gateway { "--key", KEY, "--limit", "2", "retry-after-ms", "100" }
-      key_file = support.write(folder .. "/secret/key", KEY .. "\n")
+      guarded = gateway({ "--limit", "2", "retry-after-ms", "100" }, KEY)
+      key_file = support.write(folder .. "/key", KEY .. "\n")
     end)
 
     it("refuses a wrong one, and the error does not repeat it", function()
@@ -230,7 +232,7 @@ describe("a server that is not ours", function()
         assert.same({}, places_of(KEY, texts))
       end
       -- the refusals of the gateway repeated it: they are in the database, masked
-      local run = run_at(gateway({ "--key", KEY, "--limit", "2", "retry-after-ms", "1" }).url, "api_key_file: " .. key_file)
+      local run = run_at(gateway({ "--limit", "2", "retry-after-ms", "1" }, KEY).url, "api_key_file: " .. key_file)
       local events = support.rows(run.dir, "SELECT text FROM event WHERE kind = 'retry'")
       assert.is_true(#events >= 2)
       assert.matches("slow down, Bearer", events[1].text)
@@ -316,7 +318,7 @@ benchmark: { concurrency: 2, num_warmup_iterations: 0 }
     end)
 
     it("warns of a key that goes unencrypted", function()
-      local proxy = gateway { "--key", KEY }
+      local proxy = gateway({}, KEY)
       local run = run_at(far, "api_key_env: FAR_KEY", { env = { http_proxy = proxy.url, FAR_KEY = KEY } })
       assert_answered(run)
       assert.equal("key_in_the_open", support.results(run.dir).notices[1].code)

@@ -2,18 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A gateway before a simulated server, as they stand before real ones: TLS, a proxy, limits, keys it repeats.
 
-usage: gateway.py --log FILE --upstream HOST:PORT [--tls CERT KEY] [--key KEY] [--limit N HEADER VALUE] [--model NAME]
+usage: gateway.py --log FILE --upstream HOST:PORT [--tls CERT KEY] [--limit N HEADER VALUE] [--model NAME]
 
 Prints `listening on PORT and with TLS on PORT`. Three roles, told by the request line: a path is answered by the upstream; an absolute URL is a proxy's
 request, forwarded to the upstream whatever host it names; CONNECT is a tunnel to this gateway's own TLS port. Each request is a line
 of FILE: monotonic milliseconds, role, target, status. The first N questions are refused with 429 and `HEADER: VALUE`; VALUE
-`date+S` is an HTTP date S seconds ahead. With --key a request without `Authorization: Bearer KEY` gets 401. Every refusal, and with
---key every answer, repeats what was sent, as it is, as in a URL, and in base64. --model replaces the model's name in replies.
+`date+S` is an HTTP date S seconds ahead. Where $GATEWAY_KEY is set a request without it gets 401. Every refusal,
+and with a key every answer, repeats what was sent, as it is, as in a URL, and in base64. --model replaces the model's name in replies.
 """
 import argparse
 import base64
 import email.utils
 import http.client
+import os
 import socket
 import ssl
 import threading
@@ -132,10 +133,10 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--log", required=True)
 parser.add_argument("--upstream", required=True)
 parser.add_argument("--tls", nargs=2)
-parser.add_argument("--key")
 parser.add_argument("--limit", nargs=3)
 parser.add_argument("--model")
 options = parser.parse_args()
+options.key = os.environ.get("GATEWAY_KEY")
 options.tls_port = serve(options.tls) if options.tls else 0
 print("listening on", serve(None), "and with TLS on", options.tls_port, flush=True)
 threading.Event().wait()
