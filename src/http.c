@@ -218,6 +218,7 @@ static void free_http(struct ql_http *http) {
   }
   free(http->no_proxy);
   free(http->proxy);
+  free(http->last_url);
   free(http->ios);
   free(http);
 }

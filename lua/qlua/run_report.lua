@@ -4,6 +4,7 @@
 local control = require "qlua.control"
 local file = require "qlua.core.file"
 local health = require "qlua.health"
+local load_store = require "qlua.load.store"
 local page = require "qlua.page"
 local registry = require "qlua.registry"
 local results = require "qlua.results"
@@ -17,6 +18,14 @@ local function must(ok, err)
   return ok
 end
 
+--- The measurements under load as `qlua.summary.load` wants them, or nil where there are none.
+function run_report.load_of(store)
+  local phases = load_store.phases(store)
+  if #phases == 0 then return nil end
+  return { about = store:meta "load", found = store:meta "load_found", phases = phases,
+    rows = function(phase) return load_store.rows(store, phase) end }
+end
+
 --- The run as `qlua.summary` wants it, out of the store alone.
 function run_report.describe(dir, store)
   local config = store:meta "config"
@@ -27,6 +36,7 @@ function run_report.describe(dir, store)
     id = dir:match "([^/]+)/*$", simulated = store:meta "simulated", started_at = store:meta "started_at",
     finished_at = store:meta "finished_at", model = { base_name = config.model.base_name }, variants = variants,
     datasets = store:datasets(), config = config, manifest = store:meta "manifest", telemetry = store:telemetry(),
+    instrument = store:meta "instrument", load = run_report.load_of(store),
     baseline = control.baseline_of(config), notices = store:meta "notices",
     control = again and { name = again.name, share = again.share, expected = again.expected },
   }

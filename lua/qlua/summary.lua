@@ -10,7 +10,9 @@ local cell = require "qlua.summary.cell"
 local compare = require "qlua.summary.compare"
 local divergence = require "qlua.summary.divergence"
 local hardware = require "qlua.summary.hardware"
+local instrument = require "qlua.summary.instrument"
 local json = require "qlua.core.json"
+local load = require "qlua.summary.load"
 local measure = require "qlua.summary.measure"
 local outcomes = require "qlua.outcomes"
 local verdict = require "qlua.summary.verdict"
@@ -271,9 +273,10 @@ end
 -- latency_ns, ttft_ns, gaps, start_ns, end_ns, session, tries, turns, text_sha256, prompt_sha256, candidates }`; in any order,
 -- none held on to (of the baseline the candidates are; what comes before it has to wait for them)
 -- @tparam table run `{ id, simulated, started_at, finished_at, model, variants, datasets, config, manifest,
--- baseline, control, health, telemetry, notices }`; `notices` is what a reader must know (`qlua.notices`); `control`
--- `{ name, share, expected }` is the baseline's second pass, whose rows come under that name; `health` what
--- `qlua.health` counted; `telemetry` the rows of `qlua.telemetry`; a dataset's `expected` says how many
+-- baseline, control, health, telemetry, instrument, load, notices }`; `notices` is what a reader must know
+-- (`qlua.notices`); `instrument` as for `qlua.summary.instrument`, `load` as for
+-- `qlua.summary.load`; `control` `{ name, share, expected }` is the baseline's second pass, whose rows come under
+-- that name; `health` what `qlua.health` counted; `telemetry` the rows of `qlua.telemetry`; a dataset's `expected` says how many
 -- answers (questions times repeats) a complete run has, its
 -- `group_categories` to which category a group belongs
 -- @treturn table the Summary
@@ -308,9 +311,11 @@ function summary.build(rows, run)
     doc.variants[variant.name] = result
   end
   hardware.add(doc, run.telemetry)
+  doc.instrument = instrument.build(run.instrument)
+  doc.load = load.build(run.load, doc.variant_order, doc.baseline)
   doc.summary = totals(doc)
   doc.summary.best = best(doc)
-  if doc.variants[doc.baseline or ""] then doc.verdict = verdict.build(doc, state, run) end
+  if doc.variants[doc.baseline or ""] and #doc.dataset_order > 0 then doc.verdict = verdict.build(doc, state, run) end
   return doc
 end
 

@@ -3,6 +3,7 @@
 
 local faults = require "qlua.sim.faults"
 local file = require "qlua.core.file"
+local hostile = require "qlua.sim.hostile"
 local json = require "qlua.core.json"
 local nearest = require "qlua.nearest"
 local replies = require "qlua.sim.replies"
@@ -27,7 +28,7 @@ end
 local FIELDS = { variant = "string", served_model = "string", seed = "count", accuracy = "table", formats = "table",
   invalid = "table", datasets = "table", latency = "table", faults = "table", max_model_len = "count",
   max_running = "count", ready_after_ms = "number", tokens_per_event = "count", stamp = "boolean", role_event = "string",
-  exit_at_start = "table", rerun_flip = "table",
+  exit_at_start = "table", rerun_flip = "table", hostile = "table",
   api_key_env = "string", ledger = "string", host = "string", port = "count", unix_socket = "string" }
 local DATASET = { dataset = "string", data_dir = "any", mode = "string", shots = "count", limit = "count", args = "table",
   endpoint = "string", form = "string", scorers = "table", split = "string" }
@@ -108,6 +109,9 @@ local function complete(given, where)
   check_shares(where, "formats", given.formats or {}, set(replies.number_forms()))
   check_fields(where, "latency.", given.latency or {}, LATENCY)
   check_faults(where, given.faults or {})
+  check_fields(where, "hostile.", given.hostile or {}, hostile.FIELDS)
+  local field, problem = hostile.problem(given.hostile or {})
+  if field then complain(where, "hostile." .. field .. ":", problem) end
   for i, entry in ipairs(given.datasets or {}) do
     check_fields(where, ("datasets[%d]."):format(i - 1), entry, DATASET)
     if not entry.dataset then complain(where, ("datasets[%d].dataset"):format(i - 1), "is missing (want a name)") end
@@ -117,7 +121,7 @@ local function complete(given, where)
   made.variant = given.variant or "original"
   made.served_model = given.served_model or "qlua-sim"
   made.seed = given.seed or 1
-  made.rerun_flip = given.rerun_flip or {}
+  made.rerun_flip, made.hostile = given.rerun_flip or {}, given.hostile or {}
   made.accuracy, made.formats = given.accuracy or {}, given.formats
   made.invalid = invalid_list(invalid)
   made.datasets, made.latency, made.faults = given.datasets or {}, given.latency or {}, given.faults or {}
