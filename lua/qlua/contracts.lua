@@ -59,7 +59,7 @@ local fields = {
     name = { "string", required = true }, summary = { "pair", required = true }, simulated = { "boolean" },
     check = { "function" }, start = { "function" }, ready = { "any" }, capabilities = { "table" },
     request = { "function", required = true }, read = { "function", required = true }, failures = { "tables" },
-    notes = { "text" }, grace_ms = { "any" },
+    notes = { "text" }, grace_ms = { "any" }, tokenize = { "any" }, score = { "table" },
   },
   report = {
     name = { "string", required = true }, summary = { "pair", required = true }, extension = { "string" },

@@ -57,7 +57,7 @@ function control.of(made)
     if one.name == of then
       local identity = hash.sha256(one.variant.identity .. control.PASS)
       local variant = setmetatable({ name = result.name, identity = identity }, { __index = one.variant })
-      result.one = setmetatable({ name = result.name, variant = variant, pass = control.PASS }, { __index = one })
+      result.one = setmetatable({ name = result.name, variant = variant, pass = control.PASS, of = of }, { __index = one })
     end
   end
   if not result.one then return nil end -- the baseline was left out of this run

@@ -4,7 +4,6 @@
 -- prepared and queued on the I/O thread, so a slow script never drains the window. A worker takes one sample from row
 -- to put; a script's error costs that sample and is named.
 
-local choices = require "qlua.choices"
 local concurrent = require "qlua.concurrent"
 local evaluate = require "qlua.evaluate"
 local guard = require "qlua.core.guard"
@@ -13,6 +12,7 @@ local json = require "qlua.core.json"
 local outcomes = require "qlua.outcomes"
 local prompts = require "qlua.prompts"
 local sandbox = require "qlua.sandbox"
+local scoring = require "qlua.scoring"
 
 local pipeline = {}
 
@@ -118,34 +118,30 @@ local function joined(responses)
   }
 end
 
+local function ask_maker(job, sample, prompt, prompt_sha256)
+  return function(fields) return new_ask(job, sample, prompt, prompt_sha256, fields) end
+end
+
 function askers.loglikelihood(job, sample, prompt, prompt_sha256)
-  local responses, scored = {}, {}
-  for i, continuation in ipairs(prompt.continuations) do
-    local ask = new_ask(job, sample, prompt, prompt_sha256, { part = i, continuation = continuation, endpoint = "completions" })
-    local response, err = job.sender:ask(ask)
-    if not response then return nil, err end
-    scored[i], err = choices.sum(response, prompt.text, continuation, ask.echo_logprobs == 0)
-    if not scored[i] then return nil, { outcome = "protocol", kind = err.kind, text = err.text, tries = response.sent.tries } end
-    scored[i].text = continuation -- what acc_norm counts the characters of
-    responses[i] = response
-  end
+  local responses, scored, facts = scoring.choices(job, prompt, ask_maker(job, sample, prompt, prompt_sha256))
+  if not responses then return nil, scored end
+  for i, continuation in ipairs(prompt.continuations) do scored[i].text = continuation end -- what acc_norm counts the characters of
   local response = joined(responses)
-  response.choices, response.text, response.finish = scored, nil, nil
+  response.choices, response.text, response.finish, response.scoring = scored, nil, nil, facts
   return response
 end
 
 function askers.letter(job, sample, prompt, prompt_sha256)
-  local ask = new_ask(job, sample, prompt, prompt_sha256)
-  local response, err = job.sender:ask(ask)
-  if not response then return nil, err end
+  local endpoint = prompt.messages and "chat" or job.endpoint
   local labels = prompt.continuations
-  if ask.endpoint == "chat" then -- after a chat template the label begins the turn: no space before it
+  if endpoint == "chat" then -- after a chat template the label begins the turn: no space before it
     labels = {}
     for i, label in ipairs(prompt.continuations) do labels[i] = label:gsub("^%s+", "") end
   end
-  response.labels, err = choices.labels(response, labels)
-  if not response.labels then return nil, { outcome = "protocol", kind = err.kind, text = err.text, tries = response.sent.tries } end
-  response.candidates = choices.candidates(response)
+  local responses, given, facts = scoring.labels(job, prompt, labels, endpoint, ask_maker(job, sample, prompt, prompt_sha256))
+  if not responses then return nil, given end
+  local response = #responses == 1 and responses[1] or joined(responses)
+  response.labels, response.candidates, response.scoring = given, scoring.candidates(facts, given, labels), facts
   response.finish = nil -- one token was asked for; that it ended there says nothing
   return response
 end
@@ -271,7 +267,7 @@ local function run_sample(job, index)
   if response then
     add_response(row, response, job.wall_offset_of(response.sent.session))
     add_judgement(row, evaluate.response(job.scorers, response, sample))
-    row.is_new = not response.sent.replayed
+    row.is_new, row.scoring = not response.sent.replayed, response.scoring
   elseif err.kind == "cancelled" then
     return nil
   else
@@ -295,6 +291,7 @@ end
 -- @treturn ?table Response
 -- @treturn ?table err why there is none
 function pipeline.replay(job, index)
+  job.scoring = job.scoring or scoring.of(job.sender.dialect, job.variant)
   local replaying = setmetatable({ store = without_puts(job.store) }, { __index = job })
   local sample, prompt, prompt_sha256, err = prepare(replaying, index)
   if err then return sample, prompt, nil, err end
@@ -306,7 +303,17 @@ end
 -- ---- all of them ----------------------------------------------------------------------------------------
 
 local function new_tally(total)
-  return { total = total, done = 0, asked = 0, correct = 0, errors = 0, tokens = 0, same_refusal = 0 }
+  return { total = total, done = 0, asked = 0, correct = 0, errors = 0, tokens = 0, same_refusal = 0, scoring = {} }
+end
+
+-- How often which means was taken, a label was cut off, a second means had to decide, a boundary was moved back.
+local function count_scoring(tally, facts)
+  local counts = tally.scoring
+  local function add(name) counts[name] = (counts[name] or 0) + 1 end
+  add("by_" .. facts.means)
+  if facts.was_cut then add "bounded" end
+  if facts.is_escalated then add "escalated" end
+  if facts.moved_back and facts.moved_back > 0 then add "moved_back" end
 end
 
 -- Twenty refusals in a row and not one answer: a wrong key, model or URL; the other thousands would fail the same way.
@@ -326,6 +333,7 @@ local function count(job, tally, row)
     count_refusals(tally, row)
   end
   if row.outcome == "correct" then tally.correct = tally.correct + 1 end
+  if row.scoring then count_scoring(tally, row.scoring) end
   if outcomes.class(row.outcome) == "error" then
     tally.errors = tally.errors + 1
     tally.first_error = tally.first_error or row.error_text
@@ -344,8 +352,10 @@ end
 -- @tparam table job task, script, dataset, variant, mode, endpoint, model, sampling, stream, scorers, sender, store,
 --   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body,
 --   force (judge again what is answered)
--- @treturn table tally { total, done, asked, correct, errors, first_error = text or nil, tokens, stop = err or nil }
+-- @treturn table tally { total, done, asked, correct, errors, first_error = text or nil, tokens, stop = err or nil, scoring = { by_NAME, bounded,
+--   escalated, moved_back } of the questions scored now }
 function pipeline.ask(job)
+  job.scoring = job.scoring or scoring.of(job.sender.dialect, job.variant)
   local size = job.task:size()
   local tally, next_index, failed = new_tally(size), 0, nil
   local workers = {}

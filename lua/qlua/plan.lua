@@ -8,6 +8,7 @@ local hash = require "qlua.core.hash"
 local json = require "qlua.core.json"
 local registry = require "qlua.registry"
 local rule = require "qlua.summary.rule"
+local scoring = require "qlua.scoring"
 local supervisor = require "qlua.supervisor"
 local sys = require "qlua.core.sys"
 local tasks = require "qlua.tasks"
@@ -74,7 +75,7 @@ local function identity_of(variant, dialect, launch)
   return hash.sha256(json.encode {
     engine = dialect.name, model = variant.model, argv = launch and json.array(launch.argv),
     env = variant.server.env, extra_body = variant.server.extra_body,
-    base_url = not launch and variant.server.base_url or nil,
+    base_url = not launch and variant.server.base_url or nil, scoring = variant.server.scoring,
   })
 end
 
@@ -86,6 +87,8 @@ local function check_variant(variant, is_offline)
     ok, err = dialect.check(variant, { find_on_path = sys.find_on_path })
     if not ok then return nil, err end
   end
+  local problem = scoring.problem(scoring.of(dialect, variant))
+  if problem then return fail("config", ("variant '%s': server.%s"):format(variant.name, problem)) end
   return { name = variant.name, variant = variant, dialect = dialect }
 end
 

@@ -10,6 +10,7 @@ local pipeline = require "qlua.pipeline"
 local plan = require "qlua.plan"
 local run_report = require "qlua.run_report"
 local run_store = require "qlua.run_store"
+local scoring = require "qlua.scoring"
 local sender = require "qlua.sender"
 
 local rescore = {}
@@ -45,6 +46,7 @@ local function nothing() end
 -- @tparam table dataset a dataset of it
 -- @tparam table offsets of(session) → ns, stream
 function rescore.job(store, one, dataset, offsets)
+  local found = (store:meta "qualification" or {})[one.of or one.name]
   local endpoint = dataset.endpoint or one.variant.server.endpoint or "completions"
   return {
     task = dataset.task, script = dataset.script, dataset = dataset, variant = one.variant, mode = dataset.mode,
@@ -52,7 +54,7 @@ function rescore.job(store, one, dataset, offsets)
     scorers = dataset.scorers, store = store, repeat_index = 0, concurrency = 1, extra_body = one.variant.server.extra_body,
     sender = sender.new { dialect = one.dialect, variant = one.variant, store = store, replay_only = true,
       split_events = http.split_events, is_stopped = never, log = nothing },
-    wall_offset_of = offsets.of, is_stopped = never, on_progress = nothing, force = true,
+    scoring = scoring.of(one.dialect, one.variant, found and found.means), wall_offset_of = offsets.of, is_stopped = never, on_progress = nothing, force = true,
   }
 end
 

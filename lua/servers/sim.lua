@@ -44,6 +44,9 @@ return q.server {
   summary = { en = "Simulated answers, no model: to try and to test everything else", zh = "模拟答案，不需要模型，用于体验和测试其余部分" },
   simulated = true,
   capabilities = { generate = true, loglikelihood = true, letter = true },
+  tokenize = "prompt",
+  score = { loglikelihood = { "echo_text", "prompt_logprobs", "echo_ids", "stepwise" },
+    letter = { "top_logprobs", "logprob_token_ids", "logit_bias" } },
   grace_ms = 5000,
 
   start = function(variant, context)

@@ -38,6 +38,8 @@ return q.server {
   name = "vllm",
   summary = { en = "vLLM, started and stopped for each variant", zh = "vLLM，为每个变体启动和停止" },
   capabilities = { generate = true, loglikelihood = true, letter = true },
+  tokenize = "prompt",
+  score = { loglikelihood = { "prompt_logprobs", "echo_ids", "echo_text" }, letter = { "logprob_token_ids", "top_logprobs" } },
   grace_ms = 30000,
 
   check = function(variant, context)
