@@ -50,18 +50,24 @@ struct ql_http_request {
   size_t max_event_bytes;   // 0: 16 MiB
   uint32_t max_redirects;   // 0: a redirect is the reply
   const char *sink_path;    // a 2xx body goes to this file, any other into the reply
+  uint64_t start_at_ns;     // CLOCK_MONOTONIC: until then it waits outside the lane's window; 0: at once
   uint64_t resume_from;     // ask for the rest from here; a server that sends all is written from 0
 };
 
 // Tokens of time are CLOCK_MONOTONIC ns, 0 when it did not happen.
 struct ql_http_marks {
   uint64_t queued_ns;     // ql_http_send
+  uint64_t due_ns;        // the request's start_at_ns; 0 when none was asked for
   uint64_t start_ns;      // handed to the transport
   uint64_t connect_ns;    // a new connection stood; 0 when a kept one was used
+  uint64_t sent_ns;       // the last byte of the request was handed to the kernel; 0 when not known
   uint64_t first_byte_ns; // of the body
   uint64_t last_byte_ns;  // of the body; of the headers when there was no body
   uint32_t reads;         // how often the transport handed bytes over
 };
+
+// Whose clock reading the times of reads are: none came, ours after the read, the kernel's when the bytes came in.
+enum ql_http_stamp_source { QL_HTTP_NO_STAMP, QL_HTTP_USER_STAMP, QL_HTTP_KERNEL_STAMP };
 
 struct ql_http_event {
   uint64_t at_ns;        // of the read that completed the data
@@ -83,6 +89,7 @@ struct ql_http_reply {
   struct ql_buf joined; // data of events of several lines, and event names
   uint64_t comments;    // of the event stream
   struct ql_http_marks marks;
+  enum ql_http_stamp_source stamp_source; // kernel: of every read of the body
   uint64_t sink_bytes;   // the file's length after the transfer
   struct ql_err *error;  // NULL: a whole reply came, whatever its status
 };

@@ -48,6 +48,19 @@ struct ql_http_slot {
   struct ql_http_slot *next_free;
 };
 
+// A moment that something is due; 0 for place: not set. See http_alarm.c.
+struct ql_http_alarm {
+  size_t place; // in the heap, from 1
+};
+struct ql_http_alarm_place {
+  uint64_t due_ns;
+  struct ql_http_alarm *alarm;
+};
+struct ql_http_alarms {
+  struct ql_http_alarm_place *heap;
+  size_t count, cap;
+};
+
 struct ql_http_sink {
   int fd; // -1: not open
   uint64_t at;
@@ -65,7 +78,9 @@ struct ql_http_job {
   ql_http_on_reply on_reply;
   void *arg;
 
-  struct ql_http_job *prev, *next; // in the lane's queue or flight
+  struct ql_http_list *list;       // of the lane: where it is now
+  struct ql_http_job *prev, *next; // in that list
+  struct ql_http_alarm start;      // while it waits for its start_at_ns
   struct ql_http_slot *slot;       // while in flight
   struct ql_http_reply *reply;
   struct ql_sse sse;
@@ -85,7 +100,7 @@ struct ql_http_list {
 struct ql_http_lane {
   struct ql_http *http;
   uint32_t max_in_flight, max_queued;
-  struct ql_http_list waiting, flying; // I/O thread
+  struct ql_http_list later, waiting, flying; // I/O thread; later: until their start_at_ns
   bool is_feeding;                     // I/O thread
   struct ql_http_lane *next;           // main thread
   bool is_closed;                      // main thread
@@ -116,6 +131,10 @@ struct ql_http {
   long max_connections;
   struct ql_http_slot *free_slots;
   char *no_proxy; // $NO_PROXY and the loopback hosts
+  struct ql_http_alarms starts;
+  int start_fd;           // a timerfd, as a uv_timer knows whole milliseconds only
+  uint64_t start_set_ns;  // what it is set to, UINT64_MAX for nothing
+  uv_poll_t start_poll;
   bool is_stopping;
 };
 
@@ -140,6 +159,14 @@ void ql_http_transfer_start(struct ql_http *http, struct ql_http_job *job);
 void ql_http_transfer_done(struct ql_http *http, struct ql_http_job *job, CURLcode code); // curl says so
 void ql_http_transfer_cancel(struct ql_http *http, struct ql_http_job *job);              // also while it waits
 void ql_http_slots_free(struct ql_http *http);
+
+// http_alarm.c
+void ql_http_alarm_set(struct ql_http_alarms *alarms, struct ql_http_alarm *alarm, uint64_t due_ns); // anew
+void ql_http_alarm_clear(struct ql_http_alarms *alarms, struct ql_http_alarm *alarm); // also one not set
+uint64_t ql_http_alarm_next(const struct ql_http_alarms *alarms); // UINT64_MAX for none
+// The first that is due by now, cleared, or NULL.
+struct ql_http_alarm *ql_http_alarm_due(struct ql_http_alarms *alarms, uint64_t now_ns);
+void ql_http_alarms_free(struct ql_http_alarms *alarms);
 
 // http_options.c
 void ql_http_options_set(const struct ql_http *http, struct ql_http_job *job);

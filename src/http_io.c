@@ -8,9 +8,12 @@
 
 #include "http_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 struct ql_http_watch {
   uv_poll_t poll;
@@ -23,6 +26,7 @@ struct ql_http_watch {
 // ---- the window ---------------------------------------------------------------------------------------
 
 static void list_add(struct ql_http_list *list, struct ql_http_job *job) {
+  job->list = list;
   job->next = NULL;
   job->prev = list->last;
   if (list->last)
@@ -33,7 +37,8 @@ static void list_add(struct ql_http_list *list, struct ql_http_job *job) {
   list->count++;
 }
 
-static void list_remove(struct ql_http_list *list, struct ql_http_job *job) {
+static void list_remove(struct ql_http_job *job) {
+  struct ql_http_list *list = job->list;
   if (job->prev)
     job->prev->next = job->next;
   else
@@ -56,7 +61,7 @@ static void feed(struct ql_http_lane *lane) {
   lane->is_feeding = true;
   while (lane->waiting.first && lane->flying.count < lane->max_in_flight) {
     struct ql_http_job *job = lane->waiting.first;
-    list_remove(&lane->waiting, job);
+    list_remove(job);
     list_add(&lane->flying, job);
     atomic_fetch_sub_explicit(&lane->queued, 1, memory_order_relaxed);
     count(&lane->in_flight, 1);
@@ -68,7 +73,8 @@ static void feed(struct ql_http_lane *lane) {
 void ql_http_job_ended(struct ql_http_job *job) {
   struct ql_http_lane *lane = job->lane;
   bool was_started = job->reply->marks.start_ns != 0;
-  list_remove(was_started ? &lane->flying : &lane->waiting, job);
+  list_remove(job);
+  ql_http_alarm_clear(&lane->http->starts, &job->start);
   atomic_fetch_sub_explicit(was_started ? &lane->in_flight : &lane->queued, 1, memory_order_relaxed);
   count(&lane->done, 1);
   if (job->reply->error)
@@ -78,6 +84,8 @@ void ql_http_job_ended(struct ql_http_job *job) {
 }
 
 static void cancel_lane(struct ql_http *http, struct ql_http_lane *lane) {
+  while (lane->later.first)
+    ql_http_transfer_cancel(http, lane->later.first);
   while (lane->waiting.first) // first, or each place that gets free would be filled from here
     ql_http_transfer_cancel(http, lane->waiting.first);
   while (lane->flying.first)
@@ -85,13 +93,61 @@ static void cancel_lane(struct ql_http *http, struct ql_http_lane *lane) {
 }
 
 static void cancel_one(struct ql_http *http, struct ql_http_lane *lane, uint64_t number) {
-  struct ql_http_list *lists[] = {&lane->waiting, &lane->flying};
+  struct ql_http_list *lists[] = {&lane->later, &lane->waiting, &lane->flying};
   for (size_t i = 0; i < QL_LEN(lists); i++)
     for (struct ql_http_job *job = lists[i]->first; job; job = job->next)
       if (job->number == number) {
         ql_http_transfer_cancel(http, job);
         return;
       }
+}
+
+// ---- starts that wait for their moment ----------------------------------------------------------------
+
+// Only an earlier moment moves the timer: one that fires for a start that was cancelled sets it anew.
+static void set_start_timer(struct ql_http *http) {
+  uint64_t next_ns = ql_http_alarm_next(&http->starts);
+  if (next_ns >= http->start_set_ns)
+    return;
+  struct itimerspec at = {.it_value = {.tv_sec = (time_t)(next_ns / 1000000000u),
+                                       .tv_nsec = (long)(next_ns % 1000000000u)}};
+  timerfd_settime(http->start_fd, TFD_TIMER_ABSTIME, &at, NULL);
+  http->start_set_ns = next_ns;
+}
+
+static void start_due(struct ql_http *http) {
+  struct ql_http_alarm *alarm;
+  while ((alarm = ql_http_alarm_due(&http->starts, ql_now_ns()))) {
+    struct ql_http_job *job = (struct ql_http_job *)((char *)alarm - offsetof(struct ql_http_job, start));
+    struct ql_http_lane *lane = job->lane;
+    list_remove(job);
+    list_add(&lane->waiting, job);
+    feed(lane);
+  }
+}
+
+static void on_start_timer(uv_poll_t *poll, int status, int events) {
+  struct ql_http *http = poll->data;
+  uint64_t fired;
+  (void)status, (void)events;
+  if (read(http->start_fd, &fired, sizeof fired) != sizeof fired)
+    return;
+  http->start_set_ns = UINT64_MAX;
+  start_due(http);
+  set_start_timer(http);
+}
+
+static void take_job(struct ql_http *http, struct ql_http_job *job) {
+  struct ql_http_lane *lane = job->lane;
+  job->reply->marks.due_ns = job->request.start_at_ns;
+  if (job->request.start_at_ns > ql_now_ns()) {
+    list_add(&lane->later, job);
+    ql_http_alarm_set(&http->starts, &job->start, job->request.start_at_ns);
+    set_start_timer(http);
+    return;
+  }
+  list_add(&lane->waiting, job);
+  feed(lane);
 }
 
 // ---- curl on the loop ---------------------------------------------------------------------------------
@@ -256,8 +312,7 @@ static bool obey(struct ql_http *http, struct ql_http_message *message) {
   struct ql_http_lane *lane = message->lane;
   switch (message->kind) {
   case QL_HTTP_SEND:
-    list_add(&lane->waiting, message->job);
-    feed(lane);
+    take_job(http, message->job);
     return false; // part of the job, which may be gone by now
   case QL_HTTP_CANCEL_ONE:
     cancel_one(http, lane, message->number);
@@ -313,8 +368,14 @@ int ql_http_io_open(struct ql_http *http, struct ql_err *err) {
   http->multi = curl_multi_init();
   if (!http->multi)
     return ql_fail(err, QL_E_INTERNAL, "cannot make a libcurl multi handle");
+  http->start_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  if (http->start_fd < 0) {
+    curl_multi_cleanup(http->multi);
+    return ql_fail(err, QL_E_INTERNAL, "cannot make a timer: %s", strerror(errno));
+  }
   int rc = uv_loop_init(&http->uv);
   if (rc != 0) {
+    close(http->start_fd);
     curl_multi_cleanup(http->multi);
     return ql_fail(err, QL_E_INTERNAL, "cannot make the i/o loop: %s", uv_strerror(rc));
   }
@@ -322,7 +383,10 @@ int ql_http_io_open(struct ql_http *http, struct ql_err *err) {
   uv_async_init(&http->uv, &http->wake, on_wake);
   uv_timer_init(&http->uv, &http->timer);
   uv_idle_init(&http->uv, &http->kick);
-  http->wake.data = http->timer.data = http->kick.data = http;
+  uv_poll_init(&http->uv, &http->start_poll, http->start_fd);
+  uv_poll_start(&http->start_poll, UV_READABLE, on_start_timer);
+  http->start_set_ns = UINT64_MAX;
+  http->start_poll.data = http->wake.data = http->timer.data = http->kick.data = http;
   curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
   curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
   curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
@@ -343,8 +407,11 @@ void *ql_http_thread(void *arg) {
   uv_close((uv_handle_t *)&http->wake, NULL);
   uv_close((uv_handle_t *)&http->timer, NULL);
   uv_close((uv_handle_t *)&http->kick, NULL);
+  uv_close((uv_handle_t *)&http->start_poll, NULL);
   uv_run(&http->uv, UV_RUN_DEFAULT);
   uv_loop_close(&http->uv);
+  close(http->start_fd);
+  ql_http_alarms_free(&http->starts);
   free(http->watches);
   return NULL;
 }

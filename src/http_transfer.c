@@ -220,6 +220,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg) {
   size_t len = size * count;
   marks->last_byte_ns = now_ns;
   marks->reads++;
+  job->reply->stamp_source = QL_HTTP_USER_STAMP;
   atomic_fetch_add_explicit(&lane->received_bytes, len, memory_order_relaxed);
   atomic_fetch_add_explicit(&lane->reads, 1, memory_order_relaxed);
   if (!marks->first_byte_ns && begin_body(job, now_ns) != 0)

@@ -83,7 +83,7 @@ static const struct field fields[] = {
     FIELD(pin, TEXT),             FIELD(connect_ms, U32),       FIELD(first_byte_ms, U32),
     FIELD(idle_ms, U32),          FIELD(total_ms, U32),         FIELD(max_body_bytes, SIZE),
     FIELD(max_event_bytes, SIZE), FIELD(max_redirects, U32),    FIELD(sink_path, TEXT),
-    FIELD(resume_from, U64),
+    FIELD(resume_from, U64),      FIELD(start_at_ns, U64),
 };
 
 static const struct field *find_field(const char *name) {
@@ -219,10 +219,12 @@ static void set_time(lua_State *L, const char *name, uint64_t value) {
 }
 
 static void push_marks(lua_State *L, const struct ql_http_marks *marks) {
-  lua_createtable(L, 0, 6);
+  lua_createtable(L, 0, 8);
   set_time(L, "queued_ns", marks->queued_ns);
+  set_time(L, "due_ns", marks->due_ns);
   set_time(L, "start_ns", marks->start_ns);
   set_time(L, "connect_ns", marks->connect_ns);
+  set_time(L, "sent_ns", marks->sent_ns);
   set_time(L, "first_byte_ns", marks->first_byte_ns);
   set_time(L, "last_byte_ns", marks->last_byte_ns);
   lua_pushinteger(L, (lua_Integer)marks->reads);
@@ -366,6 +368,10 @@ static void push_reply_table(lua_State *L, const struct ql_http_reply *reply) {
   lua_setfield(L, -2, "body");
   push_marks(L, &reply->marks);
   lua_setfield(L, -2, "marks");
+  if (reply->stamp_source != QL_HTTP_NO_STAMP) {
+    lua_pushstring(L, reply->stamp_source == QL_HTTP_KERNEL_STAMP ? "kernel" : "user");
+    lua_setfield(L, -2, "stamp_source");
+  }
   if (reply->error) {
     ql_push_err_table(L, reply->error);
     lua_setfield(L, -2, "error");

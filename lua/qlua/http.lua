@@ -97,7 +97,8 @@ Client.__index = Client
 -- @tparam table request `url`, `method`, `headers` (name to value or list of values), `body` or `json`, `query`,
 -- `sse` (split an event stream into `reply.events`), `unix_socket`, `connect_ms`, `first_byte_ms`, `idle_ms`,
 -- `total_ms`, `ca_file`, `pin`, `insecure`, `max_body_bytes`, `max_event_bytes`, `max_redirects`, `sink_path` and
--- `resume_from` (the body goes to a file, from that byte on), `fresh_connection`
+-- `resume_from` (the body goes to a file, from that byte on), `fresh_connection`, `start_at_ns` (a moment of
+-- `clock.now_ns()`: until then the request waits outside the client's window, and the I/O thread itself sends it then)
 -- @treturn table reply `{ status, headers, body, events, stamps, marks }` (docs/architecture.md, Records); or nil,
 -- `{ kind, text, hint }` and what had come of the reply until then
 function Client:request(request)

@@ -364,9 +364,70 @@ static void the_queue_has_an_end(void) {
   world_close(&world);
 }
 
+// Sent in the order of their moments, not in that of sending; outside the window until then.
+static void a_start_waits_for_its_moment(void) {
+  struct world world;
+  struct answer answers[4] = {0};
+  world_open(&world, scenes, 1);
+  uint64_t now_ns = ql_now_ns(), ms = 1000000;
+  const uint64_t after_ms[] = {40, 10, 25};
+  struct ql_http_request request = {.url = url_of(&world, "/ok")};
+  for (int i = 0; i < 3; i++) {
+    request.start_at_ns = now_ns + after_ms[i] * ms;
+    send_request(&world, &request, &answers[i]);
+  }
+  request.start_at_ns = 0;
+  send_request(&world, &request, &answers[3]); // behind the others, but due
+  for (int i = 0; i < 4; i++)
+    UNTIL(&world, answers[i].count == 1);
+  for (int i = 0; i < 3; i++) {
+    const struct ql_http_marks *marks = &answers[i].reply->marks;
+    CHECK(answers[i].reply->error == NULL);
+    CHECK_INT(marks->due_ns, now_ns + after_ms[i] * ms);
+    CHECK(marks->start_ns >= marks->due_ns);
+    CHECK_INT(answers[i].reply->stamp_source != QL_HTTP_NO_STAMP, 1);
+  }
+  CHECK(answers[3].reply->marks.start_ns < answers[1].reply->marks.start_ns);
+  CHECK(answers[1].reply->marks.start_ns < answers[2].reply->marks.start_ns);
+  CHECK(answers[2].reply->marks.start_ns < answers[0].reply->marks.start_ns);
+  CHECK_INT(answers[3].reply->marks.due_ns, 0);
+  for (int i = 0; i < 4; i++)
+    ql_http_reply_free(answers[i].reply);
+  world_close(&world);
+}
+
+static void a_start_that_waits_can_be_cancelled(void) {
+  struct world world;
+  struct answer answers[30] = {0};
+  uint64_t numbers[30];
+  world_open(&world, scenes, 2);
+  struct ql_http_lane_options options = {.max_in_flight = 1};
+  struct ql_http_lane *other = ql_http_lane_open(world.http, &options);
+  struct ql_http_request request = {.url = url_of(&world, "/ok")};
+  for (int i = 0; i < 30; i++) {
+    request.start_at_ns = ql_now_ns() + UINT64_C(3600000000000) + (uint64_t)((i * 7) % 30);
+    numbers[i] = ql_http_send(i < 20 ? world.lane : other, &request, on_answer, &answers[i], NULL);
+    CHECK(numbers[i] != 0);
+  }
+  CHECK_INT(stats_of(&world).queued, 20);
+  ql_http_cancel(world.lane, numbers[3]);
+  UNTIL(&world, answers[3].count == 1);
+  ql_http_lane_close(other);
+  UNTIL(&world, answers[20].count == 1 && answers[29].count == 1);
+  CHECK_INT(answers[0].count, 0);
+  world_close(&world);
+  for (int i = 0; i < 30; i++) {
+    CHECK_INT(answers[i].count, 1);
+    CHECK_ERROR(answers[i].reply, QL_E_CANCELLED, "cancelled before it was sent");
+    CHECK_INT(answers[i].reply->marks.start_ns, 0);
+    ql_http_reply_free(answers[i].reply);
+  }
+}
+
 RUN(a_kept_connection_is_used_again, the_window_is_filled_and_never_exceeded,
     the_window_moves_on_while_the_main_thread_is_busy, a_lost_kept_connection_is_replaced,
     fresh_connections_fill_the_pool, headers_are_lower_case_and_joined, a_request_is_sent_as_it_was_asked,
     a_large_body_is_sent_without_waiting, an_event_has_the_time_of_its_data_not_of_its_blank_line,
     only_a_stream_is_split, one_is_cancelled_and_the_others_go_on, closing_calls_every_callback_once,
-    each_of_many_is_answered_once, the_queue_has_an_end)
+    each_of_many_is_answered_once, the_queue_has_an_end, a_start_waits_for_its_moment,
+    a_start_that_waits_can_be_cancelled)

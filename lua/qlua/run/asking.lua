@@ -1,0 +1,140 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Asking: everything a run asks of a variant whose server is ready: warm-up, each dataset, the baseline's second pass.
+
+local clock = require "qlua.core.clock"
+local control = require "qlua.control"
+local http = require "qlua.core.http"
+local json = require "qlua.core.json"
+local outcomes = require "qlua.outcomes"
+local pipeline = require "qlua.pipeline"
+local sender = require "qlua.sender"
+local session = require "qlua.run.session"
+
+local asking = {}
+
+local function timeouts_of(benchmark)
+  return { connect_ms = benchmark.connect_timeout_s * 1000 // 1 | 0, first_byte_ms = benchmark.first_byte_timeout_s * 1000 // 1 | 0,
+    idle_ms = benchmark.idle_timeout_s * 1000 // 1 | 0, total_ms = benchmark.total_timeout_s * 1000 // 1 | 0 }
+end
+
+--- Which endpoint a dataset is asked through.
+function asking.endpoint_of(one, dataset)
+  return dataset.endpoint or one.variant.server.endpoint or "completions"
+end
+
+-- The second pass says so: a simulated server has to know, a real one does not look.
+local function headers_of(one, server)
+  if not one.pass then return server.headers end
+  local headers = { [control.HEADER] = one.pass }
+  for name, value in pairs(server.headers or {}) do headers[name] = value end
+  return headers
+end
+
+local function new_sender(self, one, server, client)
+  return sender.new {
+    client = client, dialect = one.dialect, variant = one.variant, server = server, store = self.store,
+    headers = headers_of(one, server), timeouts = timeouts_of(self.made.config.benchmark), retries = self.made.config.benchmark.retries,
+    random = math.random, -- jitter only; no result depends on it
+    is_stopped = function() return self.stopped end,
+    split_events = http.split_events,
+    log = function(text, where)
+      self.store:put_event(clock.wall_ns(), "retry", text, { variant = one.name, dataset = where.dataset, sample = where.sample })
+    end,
+  }
+end
+
+local function new_job(self, one, dataset, server, client)
+  local config = self.made.config
+  return {
+    task = dataset.task, script = dataset.script, dataset = dataset, variant = one.variant, mode = dataset.mode,
+    endpoint = asking.endpoint_of(one, dataset), model = server.model, args = dataset.args,
+    sampling = one.variant.generation, stream = config.benchmark.collect_latency, scorers = dataset.scorers,
+    sender = new_sender(self, one, server, client), store = self.store, repeat_index = 0,
+    concurrency = config.benchmark.concurrency, extra_body = one.variant.server.extra_body,
+    wall_offset_of = function(number) return session.wall_offset_of(self, number) end,
+    is_stopped = function() return self.stopped end,
+    on_progress = function(tally) self.progress:tick(tally) end,
+  }
+end
+
+-- Requests of the run's own shape whose replies are thrown away: first requests pay for caches and compilation.
+local function warm_up(self, one, server, client)
+  local dataset = self.made.datasets[1]
+  local count = self.made.config.benchmark.num_warmup_iterations
+  if count == 0 or dataset.script.converse then return end
+  local sampling = setmetatable({ max_tokens = 16 }, { __index = one.variant.generation })
+  local transmitter = new_sender(self, one, server, client)
+  for i = 1, count do
+    local prompt = dataset.task:prompt((i - 1) % dataset.task:size())
+    if prompt then
+      local ask = { mode = "generate", prompt = prompt, endpoint = prompt.messages and "chat" or asking.endpoint_of(one, dataset),
+        model = server.model, sampling = sampling, extra_body = one.variant.server.extra_body }
+      local request = one.dialect.request(ask)
+      transmitter:transmit(request, json.encode(request.body))
+    end
+  end
+end
+
+-- Answers that are there already; errors are none, they are asked again.
+local function count_known(self, one, dataset)
+  local row = self.store:one([[SELECT count(*) AS n FROM answer WHERE variant = ? AND dataset = ?
+    AND outcome NOT IN (]] .. outcomes.sql_errors .. ")", one.name, dataset.name)
+  return row.n
+end
+
+local function ask_dataset(self, one, dataset, server, client)
+  local phase = self.store:open_phase(one.name, dataset.name, clock.now_ns() + self.wall_offset_ns)
+  local job = new_job(self, one, dataset, server, client)
+  self.progress:phase(one.name, dataset.name, dataset.task:size(), 0, count_known(self, one, dataset))
+  local measured_from = self.telemetry:begin_phase()
+  local tally = pipeline.ask(job)
+  self.telemetry:end_phase(measured_from, { phase = phase, variant = one.name, dataset = dataset.name })
+  self.store:update_phase(phase, clock.now_ns() + self.wall_offset_ns, tally.asked)
+  self.store:commit()
+  self.progress:finish()
+  if tally.first_error then
+    self.progress:message(("%s %s: the first of %d errors: %s"):format(one.name, dataset.name, tally.errors, tally.first_error))
+  end
+  return tally
+end
+
+local function has_all(self, one, datasets)
+  for _, dataset in ipairs(datasets) do
+    if count_known(self, one, dataset) < dataset.task:size() then return false end
+  end
+  return true
+end
+
+-- The second pass belongs to the baseline: it runs on the same server.
+local function control_of(self, one) return self.control and self.control.of == one.name and self.control or nil end
+
+--- Is there nothing left to ask of a variant?
+function asking.is_complete(self, one)
+  local again = control_of(self, one)
+  return has_all(self, one, self.made.datasets) and (not again or has_all(self, again.one, again.datasets))
+end
+
+-- Asks everything of a running server; the first error that ends the variant, or nil.
+local function ask_datasets(self, one, datasets, server, client)
+  for _, dataset in ipairs(datasets) do
+    if self.stopped then return nil end
+    local tally = ask_dataset(self, one, dataset, server, client)
+    if tally.stop then
+      if server.process and not server:is_alive() then return server:explain_death() end
+      tally.stop.text = ("variant '%s': %s"):format(one.name, tally.stop.text)
+      return tally.stop
+    end
+  end
+end
+
+--- Ask a running server all that is not answered yet.
+-- @treturn ?table err the first error that ends the variant
+function asking.all(self, one, server, client)
+  warm_up(self, one, server, client)
+  local err = ask_datasets(self, one, self.made.datasets, server, client)
+  local again = control_of(self, one)
+  if err or not again then return err end
+  return ask_datasets(self, again.one, again.datasets, server, client)
+end
+
+return asking

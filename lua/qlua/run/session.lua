@@ -1,0 +1,87 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Session: what one qlua process writes down about a run before it asks anything, and what it knows of earlier ones.
+
+local clock = require "qlua.core.clock"
+local json = require "qlua.core.json"
+local manifest = require "qlua.manifest"
+local secrets = require "qlua.secrets"
+local sys = require "qlua.core.sys"
+
+local session = {}
+
+local function variant_record(one)
+  local variant = one.variant
+  return { description = variant.description, model = variant.model, engine = variant.engine,
+    quantization = variant.quantization, kv_cache_dtype = variant.kv_cache_dtype, generation = variant.generation,
+    argv = one.launch and json.array(secrets.words(one.launch.argv)) or nil, simulated = one.dialect.simulated or nil }
+end
+
+-- Which category each group belongs to, as the samples' meta says it.
+local function categories_of(task)
+  local categories
+  for _, sample in task:each() do
+    local category = sample and sample.meta.category
+    if category and sample.group then
+      categories = categories or {}
+      categories[sample.group] = category
+    end
+  end
+  return categories
+end
+
+local function dataset_record(one)
+  local names = {}
+  for i, scorer in ipairs(one.scorers) do names[i] = scorer.name end
+  return { summary = one.script.summary, mode = one.mode, shots = one.task.plan.n, split = one.task.split,
+    headline_scorer = names[1], headline_metric = one.headline_metric, scorers = json.array(names), expected = one.task:size(),
+    endpoint = one.endpoint or "completions", group_average = one.script.group_average,
+    group_categories = categories_of(one.task), files = json.array(one.task.files),
+    script_sha256 = one.script.sha256, tags = one.script.tags and json.array(one.script.tags) or nil }
+end
+--- Write down the session, the variants and the datasets.
+-- @tparam table self the run: made, options, store, control; gets wall_offset_ns, wall_offsets, started_at, manifest
+function session.open(self)
+  local made, store, command = self.made, self.store, secrets.words(self.options.command)
+  self.wall_offset_ns = clock.wall_ns() - clock.now_ns()
+  local now = clock.iso()
+  self.started_at = store:meta "started_at" or store:meta("started_at", now)
+  local facts = manifest.make(made, { command = command, created_at = self.started_at })
+  store:open_session(now, { wall_offset_ns = self.wall_offset_ns, command = command })
+  self.wall_offsets = {}
+  local earlier = store:meta "manifest"
+  facts.servers = earlier and earlier.servers or facts.servers -- of variants that earlier sessions have finished
+  self.manifest = facts
+  store:meta("manifest", facts)
+  store:meta("config", secrets.config(made.config))
+  store:meta("simulated", made.simulated)
+  if made.data_dir then store:meta("data_dir", made.data_dir) end
+  if not store:meta "options" then store:meta("options", { command = json.array(command), folder = sys.cwd() }) end
+  for position, one in ipairs(made.variants) do
+    store:put_variant(one.name, position, one.variant.identity, variant_record(one))
+  end
+  if self.control then store:put_variant(self.control.name, 1000, self.control.one.variant.identity, self.control.record) end
+  for position, one in ipairs(made.datasets) do store:put_dataset(one.name, position, dataset_record(one)) end
+  store:commit()
+end
+
+
+--- CLOCK_MONOTONIC of a session as CLOCK_REALTIME: each session measured its own offset when it began.
+function session.wall_offset_of(self, number)
+  if number == self.store.session then return self.wall_offset_ns end
+  local known = self.wall_offsets[number]
+  if not known then
+    local row = self.store:one("SELECT record FROM session WHERE number = ?", number)
+    known = row and json.decode(row.record).wall_offset_ns or self.wall_offset_ns
+    self.wall_offsets[number] = known
+  end
+  return known
+end
+
+--- What is known of a variant's running server.
+function session.record_server(self, one, server)
+  self.manifest.servers[one.name] = { argv = server.argv and json.array(secrets.words(server.argv)),
+    base_url = secrets.url(server.base_url), facts = server.facts, unix_socket = server.unix_socket }
+  self.store:meta("manifest", self.manifest)
+end
+
+return session
