@@ -75,8 +75,9 @@ function choices.sum(response, context, continuation, is_alone)
       if not first then
         first = i
         if offsets[i] ~= start then
-          return spans(offsets, i - 1, ("a token spans the boundary between prompt and choice (it begins at character %d, the choice at %d)")
-            :format(offsets[i - 1] or 0, start))
+          return spans(offsets, i - 1,
+            ("a token spans the boundary between prompt and choice (it begins at character %d, the choice at %d)")
+              :format(offsets[i - 1] or 0, start))
         end
       end
       local value = logprobs.token_logprobs[i]

@@ -352,8 +352,8 @@ end
 -- @tparam table job task, script, dataset, variant, mode, endpoint, model, sampling, stream, scorers, sender, store,
 --   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body,
 --   force (judge again what is answered)
--- @treturn table tally { total, done, asked, correct, errors, first_error = text or nil, tokens, stop = err or nil, scoring = { by_NAME, bounded,
---   escalated, moved_back } of the questions scored now }
+-- @treturn table tally { total, done, asked, correct, errors, first_error = text or nil, tokens, stop = err or nil,
+--   scoring = { by_NAME, bounded, escalated, moved_back } of the questions scored now }
 function pipeline.ask(job)
   job.scoring = job.scoring or scoring.of(job.sender.dialect, job.variant)
   local size = job.task:size()

@@ -52,9 +52,10 @@ function rescore.job(store, one, dataset, offsets)
     task = dataset.task, script = dataset.script, dataset = dataset, variant = one.variant, mode = dataset.mode,
     endpoint = endpoint, model = one.variant.model, args = dataset.args, sampling = one.variant.generation, stream = offsets.stream,
     scorers = dataset.scorers, store = store, repeat_index = 0, concurrency = 1, extra_body = one.variant.server.extra_body,
+    scoring = scoring.of(one.dialect, one.variant, found and found.means),
     sender = sender.new { dialect = one.dialect, variant = one.variant, store = store, replay_only = true,
       split_events = http.split_events, is_stopped = never, log = nothing },
-    scoring = scoring.of(one.dialect, one.variant, found and found.means), wall_offset_of = offsets.of, is_stopped = never, on_progress = nothing, force = true,
+    wall_offset_of = offsets.of, is_stopped = never, on_progress = nothing, force = true,
   }
 end
 

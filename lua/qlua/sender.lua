@@ -62,8 +62,8 @@ end
 
 function sender:transmit(request, text)
   return self.client:send {
-    method = request.method, url = (request.is_root and self.server.root_url or self.server.base_url) .. request.path, unix_socket = self.server.unix_socket,
-    headers = self.headers, body = text, sse = request.sse, ca_file = self.server.ca_file, insecure = self.server.insecure,
+    method = request.method, url = (request.is_root and self.server.root_url or self.server.base_url) .. request.path,
+    unix_socket = self.server.unix_socket, headers = self.headers, body = text, sse = request.sse, ca_file = self.server.ca_file, insecure = self.server.insecure,
     connect_ms = self.timeouts.connect_ms, first_byte_ms = self.timeouts.first_byte_ms,
     idle_ms = self.timeouts.idle_ms, total_ms = self.timeouts.total_ms,
   }
@@ -105,7 +105,8 @@ local function try_until_final(self, ask, request)
 end
 
 --- Ask once.
--- @tparam table ask request (a Request that is ready; else the dialect makes it), dataset, sample, repeat_index, turn, part, mode, prompt, prompt_sha256, continuation, sampling, endpoint, stream, model
+-- @tparam table ask request (a Request that is ready; else the dialect makes it), dataset, sample, repeat_index, turn, part, mode,
+--   prompt, prompt_sha256, continuation, sampling, endpoint, stream, model
 -- @treturn ?table Response, with `reply` facts in response.sent; or nil and err { outcome=, text=, kind= }
 function sender:ask(ask)
   local request = ask.request or self.dialect.request(ask)

@@ -189,7 +189,8 @@ describe("labels", function()
 
   it("by logprob_token_ids, in both shapes", function()
     local value = { choices = json.array { { text = "x", logprobs = { tokens = json.array { "token_id:1" },
-      token_logprobs = json.array { -0.1 }, top_logprobs = json.array { { ["token_id:1"] = -0.1, ["token_id:425"] = -9, ["token_id:362"] = -8 } } } } } }
+      token_logprobs = json.array { -0.1 },
+      top_logprobs = json.array { { ["token_id:1"] = -0.1, ["token_id:425"] = -9, ["token_id:362"] = -8 } } } } } }
     assert.same({ -8, -9 }, read(labels.logprob_token_ids, value, ask))
     value.choices[1].logprobs = { content = json.array { { token = "token_id:1", logprob = -0.1, top_logprobs = json.array {
       { token = "token_id:362", logprob = -8 }, { token = "token_id:425", logprob = -9 } } } } }
