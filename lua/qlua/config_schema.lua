@@ -128,6 +128,8 @@ schema.sim = {
   { key = "faults", type = "dict", of = { type = "any" },
     summary = { en = "by HTTP status or kind of fault: a share of requests, or `{ share, … }`",
       zh = "按 HTTP 状态码或故障类型：占请求的比例，或 { share, … }" } },
+  { key = "quirks", type = "list", of = { type = "string" },
+    summary = { en = "what it does wrong without a word, by name (docs/sim.md)", zh = "不声不响的错误行为，按名称列出（见 docs/sim.md）" } },
   { key = "rerun_flip", type = "dict", of = { type = "number", min = 0, max = 1 },
     summary = { en = "by dataset: share of questions that change between right and wrong when asked again",
       zh = "各数据集中，重跑时对错发生改变的题目比例" } },

@@ -352,9 +352,10 @@ local function any_bounded(given)
   return false
 end
 
--- The labels scored as choices: what remains where the next token's candidates do not decide.
-local function labels_as_choices(job, prompt, wanted, new_ask)
-  if not prompt.text or #job.scoring.loglikelihood == 0 then return nil, { kind = "protocol", text = "no other means" } end
+-- The labels scored as choices: what remains where the next token's candidates do not decide. Behind a chat template
+-- nothing remains: as plain text it would be another prompt.
+local function labels_as_choices(job, prompt, wanted, endpoint, new_ask)
+  if endpoint == "chat" or not prompt.text or #job.scoring.loglikelihood == 0 then return nil, { kind = "protocol", text = "no other means" } end
   local responses, scored, facts = scoring.choices(job, { text = prompt.text, continuations = wanted },
     function(fields)
       local ask = new_ask(fields)
@@ -402,7 +403,7 @@ function scoring.labels(job, prompt, wanted, endpoint, new_ask, names)
       last = why
     end
   end
-  local responses, exact, name = labels_as_choices(job, prompt, wanted, new_ask)
+  local responses, exact, name = labels_as_choices(job, prompt, wanted, endpoint, new_ask)
   if responses then
     append(all, responses)
     facts.means, facts.first, facts.is_escalated = name, facts.first or responses[1], given ~= nil

@@ -45,7 +45,7 @@ return q.server {
   simulated = true,
   capabilities = { generate = true, loglikelihood = true, letter = true },
   tokenize = "prompt",
-  score = { loglikelihood = { "echo_text", "prompt_logprobs", "echo_ids", "stepwise" },
+  score = { loglikelihood = { "echo_text", "prompt_logprobs", "echo_ids" },
     letter = { "top_logprobs", "logprob_token_ids", "logit_bias" } },
   grace_ms = 5000,
 
@@ -55,6 +55,7 @@ return q.server {
     local path = context.write_file(variant.name .. ".plan.json", q.json.encode {
       variant = variant.name, served_model = context.served_name, seed = sim.seed, accuracy = sim.accuracy,
       latency = latency_of(sim.latency), rerun_flip = sim.rerun_flip, faults = q.json.array(fault_list(sim.faults)),
+      quirks = sim.quirks and q.json.array(sim.quirks),
       max_model_len = variant.server.max_model_len, max_running = variant.server.max_num_seqs,
       api_key_env = variant.server.api_key_env, datasets = dataset_list(context.plan),
     })

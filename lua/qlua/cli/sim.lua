@@ -53,6 +53,7 @@ local function given_plan(opts)
   end
   if opts.accuracy then given.accuracy = { default = opts.accuracy } end
   if opts.invalid then given.invalid = opts.invalid end
+  if opts.quirk then given.quirks = opts.quirk end
   add_datasets(given, opts)
   local is_right, wrong = add_faults(given, opts)
   if not is_right then return nil, wrong end
@@ -180,6 +181,8 @@ return {
     option("api-key-env", "NAME", nil, "environment variable with the key that /v1 asks for", "存放 /v1 所需密钥的环境变量名"),
     option("fault", "KIND[:SHARE]", nil, "inject a fault, e.g. 429:0.02, rst:0.01, stall:0.01:stall_ms=5000 (repeatable)",
       "注入故障，如 429:0.02、rst:0.01、stall:0.01:stall_ms=5000（可重复）", { repeated = true }),
+    option("quirk", "NAME", nil, "hold for every request something that servers do wrong without a word (repeatable; docs/sim.md)",
+      "对每个请求都表现出某种不声不响的错误行为（可重复；见 docs/sim.md）", { repeated = true }),
     option("ledger", "FILE", nil, "write what was planted, one JSON line per question", "写出预设内容，每题一行 JSON"),
   },
   details = {

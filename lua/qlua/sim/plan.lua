@@ -5,6 +5,7 @@ local faults = require "qlua.sim.faults"
 local file = require "qlua.core.file"
 local json = require "qlua.core.json"
 local nearest = require "qlua.nearest"
+local quirks = require "qlua.sim.quirks"
 local replies = require "qlua.sim.replies"
 local truth = require "qlua.sim.truth"
 
@@ -27,7 +28,7 @@ end
 local FIELDS = { variant = "string", served_model = "string", seed = "count", accuracy = "table", formats = "table",
   invalid = "table", datasets = "table", latency = "table", faults = "table", max_model_len = "count",
   max_running = "count", ready_after_ms = "number", tokens_per_event = "count", stamp = "boolean", role_event = "string",
-  exit_at_start = "table", rerun_flip = "table",
+  exit_at_start = "table", rerun_flip = "table", quirks = "table",
   api_key_env = "string", ledger = "string", host = "string", port = "count", unix_socket = "string" }
 local DATASET = { dataset = "string", data_dir = "any", mode = "string", shots = "count", limit = "count", args = "table",
   endpoint = "string", form = "string", scorers = "table", split = "string" }
@@ -98,6 +99,15 @@ local function check_faults(where, list)
   end
 end
 
+local function check_quirks(where, list)
+  for i, name in ipairs(list) do
+    if not quirks.kinds[name] then
+      complain(where, ("quirks[%d]"):format(i - 1), ("want one of %s, got \"%s\""):format(table.concat(names_of(quirks.kinds), ", "),
+        tostring(name)), nearest.hint(tostring(name), names_of(quirks.kinds)))
+    end
+  end
+end
+
 local function complete(given, where)
   local invalid = given.invalid
   if type(invalid) == "number" then given.invalid = nil end
@@ -108,6 +118,7 @@ local function complete(given, where)
   check_shares(where, "formats", given.formats or {}, set(replies.number_forms()))
   check_fields(where, "latency.", given.latency or {}, LATENCY)
   check_faults(where, given.faults or {})
+  check_quirks(where, given.quirks or {})
   for i, entry in ipairs(given.datasets or {}) do
     check_fields(where, ("datasets[%d]."):format(i - 1), entry, DATASET)
     if not entry.dataset then complain(where, ("datasets[%d].dataset"):format(i - 1), "is missing (want a name)") end
@@ -117,7 +128,7 @@ local function complete(given, where)
   made.variant = given.variant or "original"
   made.served_model = given.served_model or "qlua-sim"
   made.seed = given.seed or 1
-  made.rerun_flip = given.rerun_flip or {}
+  made.rerun_flip, made.quirks = given.rerun_flip or {}, given.quirks or {}
   made.accuracy, made.formats = given.accuracy or {}, given.formats
   made.invalid = invalid_list(invalid)
   made.datasets, made.latency, made.faults = given.datasets or {}, given.latency or {}, given.faults or {}
