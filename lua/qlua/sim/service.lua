@@ -64,7 +64,7 @@ end
 local function new_reply(self, kind, request)
   self.count = self.count + 1
   local given = request.headers["x-request-id"]
-  local name = self.plan.served_model .. (self.quirks.other_model and "-of-somebody-else" or "")
+  local name = self.quirks.other_model and "somebody-elses-model" or self.plan.served_model
   return shapes.reply(kind, given or ("%016x%016x"):format(self.created, self.count), name)
 end
 
