@@ -122,12 +122,17 @@ local function ask_maker(job, sample, prompt, prompt_sha256)
   return function(fields) return new_ask(job, sample, prompt, prompt_sha256, fields) end
 end
 
+local function kept_of(facts)
+  return { means = facts.means, was_cut = facts.was_cut or nil, is_escalated = facts.is_escalated or nil,
+    moved_back = facts.moved_back and facts.moved_back > 0 or nil }
+end
+
 function askers.loglikelihood(job, sample, prompt, prompt_sha256)
   local responses, scored, facts = scoring.choices(job, prompt, ask_maker(job, sample, prompt, prompt_sha256))
   if not responses then return nil, scored end
   for i, continuation in ipairs(prompt.continuations) do scored[i].text = continuation end -- what acc_norm counts the characters of
   local response = joined(responses)
-  response.choices, response.text, response.finish, response.scoring = scored, nil, nil, facts
+  response.choices, response.text, response.finish, response.scoring = scored, nil, nil, kept_of(facts)
   return response
 end
 
@@ -141,7 +146,7 @@ function askers.letter(job, sample, prompt, prompt_sha256)
   local responses, given, facts = scoring.labels(job, prompt, labels, endpoint, ask_maker(job, sample, prompt, prompt_sha256))
   if not responses then return nil, given end
   local response = #responses == 1 and responses[1] or joined(responses)
-  response.labels, response.candidates, response.scoring = given, scoring.candidates(facts, given, labels), facts
+  response.labels, response.candidates, response.scoring = given, scoring.candidates(facts, given, labels), kept_of(facts)
   response.finish = nil -- one token was asked for; that it ended there says nothing
   return response
 end
@@ -212,6 +217,7 @@ local function add_response(row, response, wall_offset_ns)
   row.tries, row.turns, row.session = sent.tries, response.turns, sent.session
   row.text_sha256 = response.text and hash.sha256(response.text) or nil
   row.candidates = response.candidates and json.encode(response.candidates) or nil
+  row.scoring = response.scoring and json.encode(response.scoring) or nil
   row.start_ns, row.end_ns = sent.marks.start_ns + wall_offset_ns, sent.marks.last_byte_ns + wall_offset_ns
 end
 
@@ -267,7 +273,7 @@ local function run_sample(job, index)
   if response then
     add_response(row, response, job.wall_offset_of(response.sent.session))
     add_judgement(row, evaluate.response(job.scorers, response, sample))
-    row.is_new, row.scoring = not response.sent.replayed, response.scoring
+    row.is_new = not response.sent.replayed
   elseif err.kind == "cancelled" then
     return nil
   else
@@ -303,17 +309,7 @@ end
 -- ---- all of them ----------------------------------------------------------------------------------------
 
 local function new_tally(total)
-  return { total = total, done = 0, asked = 0, correct = 0, errors = 0, tokens = 0, same_refusal = 0, scoring = {} }
-end
-
--- How often which means was taken, a label was cut off, a second means had to decide, a boundary was moved back.
-local function count_scoring(tally, facts)
-  local counts = tally.scoring
-  local function add(name) counts[name] = (counts[name] or 0) + 1 end
-  add("by_" .. facts.means)
-  if facts.was_cut then add "bounded" end
-  if facts.is_escalated then add "escalated" end
-  if facts.moved_back and facts.moved_back > 0 then add "moved_back" end
+  return { total = total, done = 0, asked = 0, correct = 0, errors = 0, tokens = 0, same_refusal = 0 }
 end
 
 -- Twenty refusals in a row and not one answer: a wrong key, model or URL; the other thousands would fail the same way.
@@ -333,7 +329,6 @@ local function count(job, tally, row)
     count_refusals(tally, row)
   end
   if row.outcome == "correct" then tally.correct = tally.correct + 1 end
-  if row.scoring then count_scoring(tally, row.scoring) end
   if outcomes.class(row.outcome) == "error" then
     tally.errors = tally.errors + 1
     tally.first_error = tally.first_error or row.error_text
@@ -352,8 +347,7 @@ end
 -- @tparam table job task, script, dataset, variant, mode, endpoint, model, sampling, stream, scorers, sender, store,
 --   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body,
 --   force (judge again what is answered)
--- @treturn table tally { total, done, asked, correct, errors, first_error = text or nil, tokens, stop = err or nil,
---   scoring = { by_NAME, bounded, escalated, moved_back } of the questions scored now }
+-- @treturn table tally { total, done, asked, correct, errors, first_error = text or nil, tokens, stop = err or nil }
 function pipeline.ask(job)
   job.scoring = job.scoring or scoring.of(job.sender.dialect, job.variant)
   local size = job.task:size()

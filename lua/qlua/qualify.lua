@@ -7,7 +7,6 @@
 -- 5 a constraint holds, 6 the model's name, 7 a prompt that is too long, 8 repeats: the noise floor.
 
 local checks = require "qlua.qualify.checks"
-local clock = require "qlua.core.clock"
 local json = require "qlua.core.json"
 local scoring = require "qlua.scoring"
 local sender = require "qlua.sender"
@@ -93,7 +92,7 @@ end
 
 local function refusal(variant, mode, cause, works)
   return { kind = "server", text = ("variant '%s': mode %s cannot be had from this server: %s"):format(variant.name, mode, cause),
-    hint = ("what works here: %s; choose it with datasets[].mode or --mode"):format(works_instead(works)) }
+    hint = ("what works here: %s; choose it with datasets[].mode"):format(works_instead(works)) }
 end
 
 local function check_scoring(probe, record, is_thorough)
@@ -154,10 +153,10 @@ end
 -- @tparam table one a variant of a plan: `{ name, variant, dialect }`
 -- @tparam table options `client`, `timeouts`, `split_events`, `is_stopped()`, `endpoint`, `nonce`, `level` (`full`, `needed`, `off`),
 --   `modes` (set of the modes that the plan wants)
--- @treturn ?table record `{ level, at, steps = { {step, status, text, means?}… }, means = { loglikelihood, letter, no_tokenizer },
+-- @treturn ?table record `{ level, steps = { {step, status, text, means?}… }, means = { loglikelihood, letter, no_tokenizer },
 --   tokenizer_sha256, unknown_model, noise }`; or nil and err, with the record as err.record
 function qualify.run(server, one, options)
-  local record = { level = options.level, at = clock.iso(), steps = {}, means = {} }
+  local record = { level = options.level, steps = {}, means = {} }
   if options.level == "off" then return record end
   if server.qualification then return server.qualification end
   local probe = new_probe(server, one, options)

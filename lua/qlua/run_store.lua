@@ -138,11 +138,11 @@ function run_store:find_answer(identity, variant, dataset, sample, repeat_index)
 end
 
 function run_store:put_answer(row)
-  self:put([[INSERT OR REPLACE INTO answer VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)]],
+  self:put([[INSERT OR REPLACE INTO answer VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)]],
     row.variant, row.dataset, row.sample, row.repeat_index, row.identity, row.prompt_sha256, row.outcome, row.score, row.value, row.how,
     row.span_from, row.span_to, json.encode(row.scores or {}), row.text, row.reasoning, row.finish,
     row.prompt_tokens, row.completion_tokens, row.count_source, row.latency_ns, row.ttft_ns, row.start_ns, row.end_ns,
-    row.tries, row.turns, row.text_sha256, row.error_text, row.session or self.session, row.candidates)
+    row.tries, row.turns, row.text_sha256, row.error_text, row.session or self.session, row.candidates, row.scoring)
 end
 
 --- Answer rows in the order variant, dataset, position, repeat, as qlua.summary wants them.
@@ -151,7 +151,7 @@ function run_store:answers(first)
   local nextrow, cursor, _, closing = self.db:each([[
     SELECT a.variant, a.dataset, a.sample, s.position, s.grp, s.input_chars, a.repeat_index, a.outcome, a.score, a.scores, a.value,
       a.finish, a.prompt_tokens, a.completion_tokens, a.count_source, a.latency_ns, a.ttft_ns, a.start_ns, a.end_ns, a.tries, a.turns,
-      a.text_sha256, a.session, a.prompt_sha256, a.candidates
+      a.text_sha256, a.session, a.prompt_sha256, a.candidates, a.scoring
     FROM answer a JOIN variant v ON v.name = a.variant JOIN dataset d ON d.name = a.dataset
       JOIN sample s ON s.dataset = a.dataset AND s.id = a.sample
     ORDER BY a.variant <> ?, v.position, d.position, s.position, a.repeat_index]], first or "")
@@ -160,6 +160,7 @@ function run_store:answers(first)
     if row then
       row.group, row.grp = row.grp, nil
       row.scores = json.decode(row.scores)
+      row.scoring = row.scoring and json.decode(row.scoring)
     end
     return row
   end, nil, nil, closing

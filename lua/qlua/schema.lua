@@ -4,7 +4,7 @@
 -- CLOCK_REALTIME, so that sessions of one run can be put in order. body and stamps of a request are zstd frames.
 
 return {
-  version = 3,
+  version = 4,
   sql = [[
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
@@ -31,12 +31,14 @@ CREATE TABLE request (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, variant 
 CREATE INDEX request_by_question ON request (variant, dataset, sample);
 
 -- what became of a question; identity: sha256 of variant, row, prompt, sampling and repeat; candidates: of the next token, where
--- its log-probabilities were asked for (mode letter), as JSON { token: log-probability }
+-- its log-probabilities were asked for (mode letter), as JSON { token: log-probability }; scoring: by which means choices or
+-- labels were scored, as JSON { means, was_cut, is_escalated, moved_back }
 CREATE TABLE answer (variant TEXT NOT NULL, dataset TEXT NOT NULL, sample TEXT NOT NULL, repeat_index INTEGER NOT NULL,
   identity TEXT NOT NULL, prompt_sha256 TEXT, outcome TEXT NOT NULL, score REAL, value TEXT, how TEXT, span_from INTEGER, span_to INTEGER,
   scores TEXT, text TEXT, reasoning TEXT, finish TEXT, prompt_tokens INTEGER, completion_tokens INTEGER, count_source TEXT,
   latency_ns INTEGER, ttft_ns INTEGER, start_ns INTEGER, end_ns INTEGER, tries INTEGER, turns INTEGER, text_sha256 TEXT,
-  error_text TEXT, session INTEGER NOT NULL, candidates TEXT, PRIMARY KEY (variant, dataset, sample, repeat_index)) WITHOUT ROWID;
+  error_text TEXT, session INTEGER NOT NULL, candidates TEXT, scoring TEXT,
+  PRIMARY KEY (variant, dataset, sample, repeat_index)) WITHOUT ROWID;
 
 -- the time in which a session asked a variant a dataset: the window that throughput is taken over
 CREATE TABLE phase (id INTEGER PRIMARY KEY, session INTEGER NOT NULL, variant TEXT NOT NULL, dataset TEXT NOT NULL,

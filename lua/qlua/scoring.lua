@@ -355,7 +355,9 @@ end
 -- The labels scored as choices: what remains where the next token's candidates do not decide. Behind a chat template
 -- nothing remains: as plain text it would be another prompt.
 local function labels_as_choices(job, prompt, wanted, endpoint, new_ask)
-  if endpoint == "chat" or not prompt.text or #job.scoring.loglikelihood == 0 then return nil, { kind = "protocol", text = "no other means" } end
+  if endpoint == "chat" or not prompt.text or #job.scoring.loglikelihood == 0 then
+    return nil, { kind = "protocol", text = "no other means" }
+  end
   local responses, scored, facts = scoring.choices(job, { text = prompt.text, continuations = wanted },
     function(fields)
       local ask = new_ask(fields)

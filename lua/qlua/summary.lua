@@ -192,6 +192,7 @@ local function cell_result(one, dataset, known, max_error_rate)
     result.headline_average = dataset.group_average or "micro"
     result.categories = category_results(result.groups, dataset.group_categories)
   end
+  result.scoring = next(one.scoring) and one.scoring or nil
   add_speed(result, one, known.has_text)
   return result
 end
@@ -268,7 +269,7 @@ end
 --- Build the Summary of a run.
 -- @tparam function rows an iterator over answer rows: `{ variant, dataset, sample, repeat_index, group, outcome, score,
 -- scores = { scorer → { outcome, score, value } }, value, finish, prompt_tokens, completion_tokens, count_source,
--- latency_ns, ttft_ns, gaps, start_ns, end_ns, session, tries, turns, text_sha256, prompt_sha256, candidates }`; in any order,
+-- latency_ns, ttft_ns, gaps, start_ns, end_ns, session, tries, turns, text_sha256, prompt_sha256, candidates, scoring }`; in any order,
 -- none held on to (of the baseline the candidates are; what comes before it has to wait for them)
 -- @tparam table run `{ id, simulated, started_at, finished_at, model, variants, datasets, config, manifest,
 -- baseline, control, health, telemetry }`; `control` `{ name, share, expected }` is the baseline's second pass, whose rows come under

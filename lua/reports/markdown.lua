@@ -8,6 +8,7 @@
 local figures = require "drawings.figures"
 local q = require "qlua"
 local say = require "markdown.say"
+local servers = require "markdown.servers"
 local verdict = require "markdown.verdict"
 local verdict_say = require "markdown.verdict_say"
 
@@ -390,10 +391,11 @@ return q.report {
   summary = { en = "The report as Markdown", zh = "Markdown 格式的报告" },
   format = "markdown",
   extension = "md",
-  say = { report = say, verdict = verdict_say },
+  say = { report = say, verdict = verdict_say, servers = servers.say },
 
   layout = function(page, summary)
     head(page, summary)
+    servers.warnings(page, summary)
     judged(page, summary)
     variants(page, summary)
     if is_compared(summary) then verdict.differences(page, summary) end
@@ -405,6 +407,7 @@ return q.report {
     speed(page, summary)
     scorers(page, summary)
     for _, dataset in ipairs(summary.dataset_order) do group_table(page, summary, dataset) end
+    servers.section(page, summary)
     method(page, summary)
     if is_compared(summary) then
       verdict.power(page, summary)

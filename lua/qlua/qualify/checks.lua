@@ -126,7 +126,9 @@ local function score_once(probe, name, context)
   if not responses then return failed(("%s: %s"):format(name, scored.text)) end
   local problem = check_first(scored[1].values)
   if problem then return failed(("%s: %s"):format(name, problem)) end
-  if scored[1].tokens ~= GENERATED or facts.moved_back > 0 then return nil, "what was generated is cut into other tokens when it is scored" end
+  if scored[1].tokens ~= GENERATED or facts.moved_back > 0 then
+    return nil, "what was generated is cut into other tokens when it is scored"
+  end
   local gap = math.abs(scored[1].sum - said.sum)
   if gap > checks.SUM_WITHIN then
     return failed(("%s: %d generated tokens score %.4f as part of a prompt and scored %.4f while they were generated"):format(name,
@@ -194,7 +196,8 @@ end
 -- @tparam table probe `label_values` what the labels are known to be worth, kept from one means to the next
 function checks.labels(probe, name)
   local prompt, texts = label_prompt(probe)
-  local isolated = setmetatable({ scoring = setmetatable({ loglikelihood = {} }, { __index = probe.job.scoring }) }, { __index = probe.job })
+  local alone = setmetatable({ loglikelihood = {} }, { __index = probe.job.scoring }) -- this means and no other
+  local isolated = setmetatable({ scoring = alone }, { __index = probe.job })
   local responses, given, facts = scoring.labels(isolated, prompt, texts, probe.endpoint, maker(probe, "letter", prompt), { name })
   if not responses then return failed(("%s: %s"):format(name, given.text)) end
   local values = values_of(given)
@@ -340,7 +343,8 @@ local function measured_value(probe)
   if probe.labelled_by then
     local prompt, texts = label_prompt(probe)
     return function()
-      local responses, given = scoring.labels(probe.job, prompt, texts, probe.endpoint, maker(probe, "letter", prompt), { probe.labelled_by })
+      local responses, given = scoring.labels(probe.job, prompt, texts, probe.endpoint, maker(probe, "letter", prompt),
+        { probe.labelled_by })
       return responses and values_of(given) or nil, given and given.text
     end, probe.labelled_by
   end

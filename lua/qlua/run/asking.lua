@@ -7,6 +7,8 @@ local http = require "qlua.core.http"
 local json = require "qlua.core.json"
 local outcomes = require "qlua.outcomes"
 local pipeline = require "qlua.pipeline"
+local qualifying = require "qlua.run.qualifying"
+local scoring = require "qlua.scoring"
 local sender = require "qlua.sender"
 local session = require "qlua.run.session"
 
@@ -51,6 +53,7 @@ local function new_job(self, one, dataset, server, client)
     sampling = one.variant.generation, stream = config.benchmark.collect_latency, scorers = dataset.scorers,
     sender = new_sender(self, one, server, client), store = self.store, repeat_index = 0,
     concurrency = config.benchmark.concurrency, extra_body = one.variant.server.extra_body,
+    scoring = scoring.of(one.dialect, one.variant, server.qualification and server.qualification.means),
     wall_offset_of = function(number) return session.wall_offset_of(self, number) end,
     is_stopped = function() return self.stopped end,
     on_progress = function(tally) self.progress:tick(tally) end,
@@ -130,8 +133,11 @@ end
 --- Ask a running server all that is not answered yet.
 -- @treturn ?table err the first error that ends the variant
 function asking.all(self, one, server, client)
+  local err = qualifying.run(self, one, server, client, { timeouts = timeouts_of(self.made.config.benchmark),
+    endpoint = asking.endpoint_of(one, self.made.datasets[1]) })
+  if err then return err end
   warm_up(self, one, server, client)
-  local err = ask_datasets(self, one, self.made.datasets, server, client)
+  err = ask_datasets(self, one, self.made.datasets, server, client)
   local again = control_of(self, one)
   if err or not again then return err end
   return ask_datasets(self, again.one, again.datasets, server, client)

@@ -50,6 +50,7 @@ function session.open(self)
   self.wall_offsets = {}
   local earlier = store:meta "manifest"
   facts.servers = earlier and earlier.servers or facts.servers -- of variants that earlier sessions have finished
+  facts.qualification = earlier and earlier.qualification
   self.manifest = facts
   store:meta("manifest", facts)
   store:meta("config", secrets.config(made.config))
