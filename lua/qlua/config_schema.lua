@@ -38,15 +38,24 @@ schema.server = {
     summary = { en = "port to listen on; null: any free one", zh = "监听端口；null 表示任选空闲端口" } },
   { key = "ca_file", type = "string", null = true,
     summary = { en = "PEM file of the authority that signed the server's certificate", zh = "签发服务器证书的 CA 的 PEM 文件" } },
+  { key = "pin", type = "string", null = true,
+    pattern = "^sha256//[%w+/]+=*$", wanted = "sha256// and the base64 of a public key's SHA-256",
+    summary = { en = "the server's public key, whatever authority signed its certificate", zh = "服务器公钥指纹；匹配即信任，不论证书由谁签发" } },
   { key = "insecure", type = "boolean", default = false,
     summary = { en = "do not check the server's certificate; recorded in the report", zh = "不校验服务器证书；会记入报告" } },
   { key = "api_key_env", type = "string", null = true,
     pattern = "^[%a_][%w_]*$", wanted = "the name of an environment variable",
     summary = { en = "environment variable that holds the API key", zh = "存放 API 密钥的环境变量名" } },
+  { key = "api_key_file", type = "string", null = true,
+    summary = { en = "file that holds the API key and nothing else", zh = "仅存放 API 密钥的文件" } },
   { key = "headers", type = "dict", of = { type = "string" },
     summary = { en = "further HTTP headers of each request", zh = "每个请求附加的 HTTP 头" } },
+  { key = "query", type = "dict", of = { type = "string" },
+    summary = { en = "parameters behind each URL, such as api-version", zh = "附加在每个 URL 后的参数，例如 api-version" } },
   { key = "extra_body", type = "dict", of = { type = "any" },
-    summary = { en = "further fields of each request's body", zh = "每个请求体附加的字段" } },
+    summary = { en = "further fields of each request's body; null takes one away", zh = "每个请求体附加的字段；null 表示去掉该字段" } },
+  { key = "max_tokens_field", type = "string", allowed = { "max_tokens", "max_completion_tokens" }, null = true,
+    summary = { en = "name of the token limit over chat; unset: the engine's", zh = "chat 接口中词元上限的字段名；不设则用引擎默认" } },
   { key = "endpoint", type = "string", allowed = { "completions", "chat" }, null = true,
     summary = { en = "how to ask; unset: as the dataset's prompt is made", zh = "请求接口；不设则由数据集的提示词形式决定" } },
   { key = "scoring", type = "dict", of = { type = "string" }, keys = { "loglikelihood", "letter", "tokenizer" },
@@ -112,6 +121,14 @@ schema.generation = {
     summary = { en = "texts that end a response, beside the dataset's own", zh = "结束回复的文本（在数据集自带的之外）" } },
   { key = "seed", type = "integer", default = 42, null = true,
     summary = { en = "seed of sampling, and of everything random in qlua", zh = "采样以及 qlua 中一切随机过程的种子" } },
+  { key = "system_prompt", type = "string", null = true, pattern = "^.", wanted = "a string that is not empty",
+    summary = { en = "system message of a chat, before the dataset's own", zh = "chat 的系统消息，置于数据集自带的之前" } },
+  { key = "chat_template_kwargs", type = "dict", of = { type = "any" },
+    summary = { en = "arguments of the model's chat template, e.g. enable_thinking", zh = "聊天模板的参数，例如 enable_thinking" } },
+  { key = "reasoning", type = "string", allowed = { "tagged", "opened", "separate" }, null = true,
+    summary = { en = "a reasoning model: its thoughts stand in <think>…</think>; the template has opened them already; or the server "
+        .. "separates them. No stop strings are sent then",
+      zh = "推理模型：思考内容在 <think>…</think> 中；模板已开启思考；或由服务器分离。此时不向服务器发送停止串" } },
 }
 
 --- The simulated server's knobs (docs/sim.md). Rates are shares of requests, times milliseconds.
@@ -235,6 +252,9 @@ schema.dataset = {
     summary = { en = "arguments for the dataset script", zh = "传给数据集脚本的参数" } },
   { key = "endpoint", type = "string", allowed = { "completions", "chat" }, null = true,
     summary = { en = "how to ask this dataset; stronger than server.endpoint", zh = "本数据集的请求接口，优先于 server.endpoint" } },
+  { key = "form", type = "string", allowed = { "text", "turns" }, null = true,
+    summary = { en = "examples as one text, or as turns of the chat; unset: turns where the dataset's endpoint is chat",
+      zh = "示例拼为一段文本，或作为多轮对话；不设则在本数据集 endpoint 为 chat 时用多轮" } },
 }
 
 -- A variant's own fields, then everything of `server` and `generation` once more, without defaults: either

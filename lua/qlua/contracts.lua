@@ -57,9 +57,12 @@ local fields = {
   },
   server = {
     name = { "string", required = true }, summary = { "pair", required = true }, simulated = { "boolean" },
-    check = { "function" }, start = { "function" }, ready = { "any" }, capabilities = { "table" },
+    check = { "function" }, start = { "function" }, ready = { "table" }, health = { "string" }, capabilities = { "table" },
     request = { "function", required = true }, read = { "function", required = true }, failures = { "tables" },
-    notes = { "text" }, grace_ms = { "any" }, tokenize = { "any" }, score = { "table" },
+    progress = { "strings" }, tested = { "tables" }, key_env = { "string" }, auth = { "function" }, notices = { "function" },
+    sampling = { "table" }, template_kwargs = { "boolean" }, names_itself = { "boolean" }, unix_socket = { "boolean" },
+    port_line = { "string" }, echoes = { "function" }, stop = { "any" }, tokenize = { "any" },
+    notes = { "text" }, grace_ms = { "any" }, score = { "table" },
   },
   report = {
     name = { "string", required = true }, summary = { "pair", required = true }, extension = { "string" },
@@ -89,8 +92,43 @@ local function known_fields(kind)
   return names
 end
 
+local failure_kinds = { memory = true, config = true, port = true, model = true, network = true, flag = true }
+
+local function wrong_failure(failure)
+  if type(failure.pattern) ~= "string" or failure.pattern == "" then return "pattern: want a text of a log line" end
+  if not failure_kinds[failure.kind] then return "kind: want memory, config, port, model, network or flag" end
+  if not is_pair(failure.say) then return "say: want { en = \"…\", zh = \"…\" }" end
+end
+
+local function wrong_test(test)
+  if type(test.version) ~= "string" then return "version: want a string" end
+  if type(test.mode) ~= "string" then return "mode: want a string" end
+  if test.seen ~= "run" and test.seen ~= "read" then return "seen: want \"run\" or \"read\"" end
+end
+
+local function first_wrong(field, list, problem_of)
+  for i, item in ipairs(list or {}) do
+    local problem = problem_of(item)
+    if problem then return ("%s[%d]"):format(field, i), problem end
+  end
+end
+
 -- Rules that join fields.
 local rules = {
+  -- What explains a failure must not itself fail when it is needed.
+  server = function(script)
+    local field, problem = first_wrong("failures", script.failures, wrong_failure)
+    if not field then field, problem = first_wrong("tested", script.tested, wrong_test) end
+    if field then return field, problem end
+    for mode, able in pairs(script.capabilities or {}) do
+      if mode ~= "generate" and mode ~= "loglikelihood" and mode ~= "letter" then
+        return "capabilities." .. tostring(mode), "is not known (want generate, loglikelihood, letter)"
+      end
+      if type(able) ~= "boolean" and not is_pair(able) then
+        return "capabilities." .. mode, "want true, false, or { en = \"why not\", zh = \"原因\" }"
+      end
+    end
+  end,
   -- Every text of a layout has both languages before the first page is set, not when a reader finds the hole.
   report = function(script)
     local ok, err = locale.check(script.say or {}, "say")

@@ -1,22 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Dry run: prints a plan: who is started with which words, what is asked, how it is judged. Starts and writes nothing.
 
+local launch = require "qlua.launch"
+local notices = require "qlua.notices"
 local say = require "qlua.cli.say"
 local secrets = require "qlua.secrets"
 
 local dry_run = {}
-
-local function quote(word)
-  word = tostring(word)
-  if word:find "^[%w%._/:=@%%+,%-]+$" then return word end
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
-local function command_line(argv)
-  local words = {}
-  for i, word in ipairs(argv) do words[i] = quote(word) end
-  return table.concat(words, " ")
-end
 
 local function sorted(map)
   local keys = {}
@@ -32,17 +22,13 @@ local function print_variant(one)
   say.line("  engine      ", one.dialect.name, simulated)
   say.line("  model       ", variant.model)
   if one.launch then
-    say.line("  command     ", command_line(secrets.words(one.launch.argv)))
-    local env = one.launch.env or {}
-    for name, value in pairs(variant.server.env or {}) do env[name] = value end
-    for _, name in ipairs(sorted(env)) do
-      local value = secrets.is_name(name) and env[name] and secrets.HIDDEN or env[name]
-      say.line("  environment ", name, value == false and " (removed)" or "=" .. quote(value))
-    end
+    say.line("  command     ", table.concat(launch.words(one.launch.argv, one.launch.env), " "))
   else
-    say.line("  address     ", secrets.url(variant.server.base_url) or variant.server.unix_socket)
+    say.line("  address     ", secrets.url(variant.server.base_url) or variant.server.unix_socket, launch.query(variant))
   end
   if variant.server.api_key_env then say.line("  API key     $", variant.server.api_key_env) end
+  if variant.server.api_key_file then say.line("  API key     of the file ", variant.server.api_key_file) end
+  for _, notice in ipairs(notices.of(one)) do say.line("  notice      ", say.pick(notice)) end
   local sampling = {}
   for _, name in ipairs(sorted(variant.generation)) do
     local value = variant.generation[name]

@@ -9,6 +9,7 @@ local parts = {
   text = "qlua.text", number = "qlua.number", extract = "qlua.extract", regex = "qlua.regex", random = "qlua.random",
   json = "qlua.json", prompt = "qlua.prompts", http = "qlua.http", clock = "qlua.core.clock", proc = "qlua.core.proc",
   file = "qlua.core.file", hash = "qlua.core.hash", stats = "qlua.core.stats", openai = "qlua.openai",
+  checkpoint = "qlua.checkpoint", launch = "qlua.launch",
 }
 
 local functions = { all = "all", map = "map", spawn = "spawn", sleep = "sleep" }

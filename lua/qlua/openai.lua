@@ -6,45 +6,78 @@ local json = require "qlua.core.json"
 
 local openai = {}
 
---- Servers take at most four stop strings over the chat endpoint of the original API; the rest is applied here.
+--- So many stop strings the original API takes; what is more is applied here alone.
 openai.max_stops = 4
 
 local function is_text(value) return type(value) == "string" and value or nil end
 local function is_number(value) return type(value) == "number" and value or nil end
 local function is_table(value) return type(value) == "table" and value or nil end
 
--- Sampling fields the dialect's server knows; sent explicitly, because servers' defaults differ and some take
--- theirs from the model's own files.
-local function add_sampling(body, sampling, fields)
-  for _, field in ipairs(fields) do body[field] = sampling[field] end
-end
-
 openai.standard_sampling = { "temperature", "top_p", "seed" }
 openai.extended_sampling = { "temperature", "top_p", "seed", "top_k", "min_p", "repetition_penalty" }
 
-local function as_messages(prompt)
-  return prompt.messages or { { role = "user", content = prompt.text } }
+-- Sampling fields the dialect's server knows; sent explicitly, because servers' defaults differ and some take
+-- theirs from the model's own files. A field with a name of its own there stands as `our_name = "its_name"`.
+local function add_sampling(body, sampling, fields)
+  for key, name in pairs(fields) do
+    local field = type(key) == "string" and key or name
+    body[name] = sampling[field]
+  end
 end
 
-local function add_prompt(body, ask)
+-- A system prompt of the variant comes before the dataset's own, as one message: templates take one at most.
+local function with_system_prompt(messages, text)
+  if not text then return messages end
+  local first = messages[1]
+  local has_own = first and first.role == "system" and type(first.content) == "string"
+  local list = { { role = "system", content = has_own and text .. "\n\n" .. first.content or text } }
+  return table.move(messages, has_own and 2 or 1, #messages, 2, list)
+end
+
+-- A last message of the assistant is a beginning that the model goes on with, not a turn that is over.
+local function add_template_fields(body, ask, options)
+  local kwargs = ask.sampling and ask.sampling.chat_template_kwargs
+  if kwargs and next(kwargs) then body.chat_template_kwargs = kwargs end
+  local prompt = ask.prompt
+  if prompt.continue_final_message and options.continues ~= "always" then
+    body.continue_final_message, body.add_generation_prompt = true, false
+  elseif prompt.add_generation_prompt ~= nil then
+    body.add_generation_prompt = prompt.add_generation_prompt
+  end
+end
+
+local function add_prompt(body, ask, options)
   if ask.endpoint == "chat" then
-    body.messages = as_messages(ask.prompt)
+    local messages = ask.prompt.messages or { { role = "user", content = ask.prompt.text } }
+    body.messages = with_system_prompt(messages, ask.sampling and ask.sampling.system_prompt)
+    add_template_fields(body, ask, options)
     return "/chat/completions"
   end
   body.prompt = ask.prompt.text
   return "/completions"
 end
 
+-- OpenAI's newer models take max_completion_tokens over chat and refuse the older name.
+local function add_max_tokens(body, ask, options, count)
+  local field = ask.endpoint == "chat" and (ask.server and ask.server.max_tokens_field or options.max_tokens_field)
+  body[field or "max_tokens"] = count
+end
+
 local builders = {}
 
-function builders.generate(body, ask, sampling_fields)
-  local path = add_prompt(body, ask)
-  add_sampling(body, ask.sampling, sampling_fields)
-  body.max_tokens = ask.sampling.max_tokens
-  local stops = ask.sampling.stop
-  if stops and #stops > 0 then
-    body.stop = json.array(table.move(stops, 1, math.min(#stops, openai.max_stops), 1, {}))
-  end
+-- What a reasoning model thinks may hold a stop string; for such a model all stops are applied here, behind its thoughts.
+local function add_stops(body, sampling, options)
+  local stops = sampling.stop
+  if not stops or #stops == 0 or sampling.reasoning then return end
+  local most = options.max_stops or openai.max_stops
+  body.stop = json.array(table.move(stops, 1, math.min(#stops, most), 1, {}))
+end
+
+function builders.generate(body, ask, options)
+  local path = add_prompt(body, ask, options)
+  add_sampling(body, ask.sampling, options.sampling)
+  add_max_tokens(body, ask, options, ask.sampling.max_tokens)
+  add_stops(body, ask.sampling, options)
   if ask.stream then
     body.stream = true
     body.stream_options = { include_usage = true }
@@ -61,9 +94,10 @@ function builders.loglikelihood(body, ask)
   return "/completions"
 end
 
-function builders.letter(body, ask)
-  local path = add_prompt(body, ask)
-  body.max_tokens, body.temperature = 1, 0
+function builders.letter(body, ask, options)
+  local path = add_prompt(body, ask, options)
+  add_max_tokens(body, ask, options, 1)
+  body.temperature = 0
   if ask.endpoint == "chat" then
     body.logprobs, body.top_logprobs = true, ask.top_logprobs or 20
   else
@@ -72,18 +106,32 @@ function builders.letter(body, ask)
   return path
 end
 
+-- Fields of the configuration are the last word: they replace what would be sent, and null takes it away.
+local function add_extra(body, extra)
+  for field, value in pairs(extra or {}) do
+    if value == json.null then value = nil end
+    body[field] = value
+  end
+end
+
 --- The Request for one ask.
--- @tparam table ask mode, prompt, continuation (loglikelihood), sampling, endpoint, stream, model, extra_body
--- @tparam[opt] {string,...} sampling_fields which sampling parameters this server knows
+-- @tparam table ask mode, prompt, continuation (loglikelihood), sampling, endpoint, stream, model, extra_body, server (the
+--   variant's section)
+-- @tparam[opt] table options what this server knows: `sampling` (list of parameters; `{ ours = "its name" }`), `max_stops` (stop
+--   strings it takes, default 4), `max_tokens_field` (for chat), `continues` ("always": a last message of the assistant is gone on with
+--   unasked). A plain list is `sampling`
 -- @treturn table Request { method, path, body, sse }
-function openai.request(ask, sampling_fields)
+function openai.request(ask, options)
+  options = options or {}
+  if options[1] then options = { sampling = options } end
+  if not options.sampling then options = setmetatable({ sampling = openai.standard_sampling }, { __index = options }) end
   local body = { model = ask.model }
-  local path = builders[ask.mode](body, ask, sampling_fields or openai.standard_sampling)
-  for field, value in pairs(ask.extra_body or {}) do body[field] = value end
+  local path = builders[ask.mode](body, ask, options)
+  add_extra(body, ask.extra_body)
   return { method = "POST", path = path, body = body, sse = body.stream == true }
 end
 
---- The sentence in an error body; servers put it in `error.message`, `error` or `message`.
+--- The sentence in an error body; servers put it in `error.message`, `error`, `message` or `detail`.
 -- @treturn ?string message, ?integer code
 function openai.error_of(value)
   if type(value) ~= "table" then return nil end
@@ -93,13 +141,26 @@ function openai.error_of(value)
     return is_text(err.message) or json.encode(err), math.tointeger(is_number(err.code) or 0)
   end
   if value.object == "error" then return is_text(value.message), math.tointeger(is_number(value.code) or 0) end
-  return nil
+  if value.choices ~= nil then return nil end
+  if value.detail ~= nil and value.detail ~= json.null then
+    return is_text(value.detail) or json.encode(value.detail), math.tointeger(is_number(value.statusCode) or 0)
+  end
+  return is_text(value.message), math.tointeger(is_number(value.statusCode) or 0)
 end
 
 local function protocol(text) return nil, { kind = "protocol", text = text } end
 
 local function server_error(message, code)
   return nil, { kind = "http", status = code and code >= 400 and code or 500, text = "the server says: " .. message }
+end
+
+-- Gateways put an error into the choice, and some servers into its finish_reason: what came until then is no answer.
+local function error_of_choice(choice)
+  local message, code = openai.error_of { error = choice.error }
+  if message then return message, code end
+  if choice.finish_reason == "error" or choice.finish_reason == "abort" then
+    return ("the reply ended with finish_reason '%s'"):format(choice.finish_reason), 500
+  end
 end
 
 -- Chat log-probabilities as the legacy lists, which is what the scoring works on.
@@ -157,14 +218,19 @@ local function read_whole(reply)
   local value, err = decoded(reply)
   if value == nil then return nil, err end
   local choice = type(value) == "table" and is_table(value.choices) and is_table(value.choices[1])
+  if not choice and type(value) == "table" and value.prompt_filter_results then
+    return server_error("the prompt was filtered, there are no choices (content_filter)", 400)
+  end
   if not choice then return protocol "the reply has no choices[0]" end
+  local message, code = error_of_choice(choice)
+  if message then return server_error(message, code) end
   local chat = is_table(choice.message)
   if not chat and not is_text(choice.text) then return protocol "choices[0] has neither text nor message" end
   return {
     text = chat and (is_text(chat.content) or "") or choice.text,
     reasoning = chat and (is_text(chat.reasoning) or is_text(chat.reasoning_content)) or nil,
     finish = is_text(choice.finish_reason), usage = read_usage(value.usage), logprobs = read_logprobs(choice),
-    model = is_text(value.model), fingerprint = is_text(value.system_fingerprint),
+    model = is_text(value.model), provider = is_text(value.provider), fingerprint = is_text(value.system_fingerprint),
     timing = { total_ns = reply.marks.last_byte_ns - reply.marks.start_ns },
   }
 end
@@ -206,7 +272,12 @@ local function read_stream(reply)
       if message then return server_error(message, code) end
       if type(value) ~= "table" then return protocol "an event of the stream is no object" end
       local choice = is_table(value.choices) and is_table(value.choices[1])
-      if choice then add_choice(sum, choice, event.at_ns) end
+      if choice then
+        message, code = error_of_choice(choice)
+        if message then return server_error(message, code) end
+        add_choice(sum, choice, event.at_ns)
+      end
+      sum.provider = is_text(value.provider) or sum.provider
       sum.usage = is_table(value.usage) or sum.usage
       sum.model = is_text(value.model) or sum.model
       sum.fingerprint = is_text(value.system_fingerprint) or sum.fingerprint
@@ -215,8 +286,8 @@ local function read_stream(reply)
   if not done and not sum.finish then return protocol "the stream ended without finish_reason and [DONE]" end
   return {
     text = table.concat(sum.text), reasoning = #sum.reasoning > 0 and table.concat(sum.reasoning) or nil,
-    finish = sum.finish, usage = read_usage(sum.usage, #sum.stamps), model = sum.model, fingerprint = sum.fingerprint,
-    timing = timing_of(sum, reply.marks),
+    finish = sum.finish, usage = read_usage(sum.usage, #sum.stamps), model = sum.model, provider = sum.provider,
+    fingerprint = sum.fingerprint, timing = timing_of(sum, reply.marks),
   }
 end
 

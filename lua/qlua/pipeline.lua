@@ -11,6 +11,7 @@ local hash = require "qlua.core.hash"
 local json = require "qlua.core.json"
 local outcomes = require "qlua.outcomes"
 local prompts = require "qlua.prompts"
+local reply = require "qlua.reply"
 local sandbox = require "qlua.sandbox"
 local scoring = require "qlua.scoring"
 
@@ -32,11 +33,14 @@ local function stops_of(prompt, sampling)
   return stops
 end
 
--- Stops are applied here too: a server takes only some, and one code path gives one result.
+-- Stops are applied here too: a server takes only some, and one code path gives one result. What a model thinks is not
+-- what it says: a stop string in its thoughts ends nothing.
 local function cut_at_stops(text, stops)
+  local visible = reply.after_reasoning(text)
+  if not visible then return text end
   local cut = #text + 1
   for _, stop in ipairs(stops) do
-    local from = text:find(stop, 1, true)
+    local from = text:find(stop, visible, true)
     if from and from < cut then cut = from end
   end
   return text:sub(1, cut - 1)
@@ -59,7 +63,7 @@ local function new_ask(job, sample, prompt, prompt_sha256, fields)
   local ask = { dataset = job.dataset.name, sample = sample.id, repeat_index = job.repeat_index, turn = 0, part = 0,
     mode = job.mode, prompt = prompt, prompt_sha256 = prompt_sha256, sampling = sampling_for(job, prompt),
     endpoint = prompt.messages and "chat" or job.endpoint, stream = job.stream and job.mode == "generate", model = job.model,
-    extra_body = job.extra_body }
+    extra_body = job.extra_body, server = job.variant.server }
   for key, value in pairs(fields or {}) do ask[key] = value end
   return ask
 end
@@ -72,6 +76,9 @@ function askers.generate(job, sample, prompt, prompt_sha256, fields)
   local ask = new_ask(job, sample, prompt, prompt_sha256, fields)
   local response, err = job.sender:ask(ask)
   if not response then return nil, err end
+  if job.sampling.reasoning == "opened" and not response.reasoning then
+    response.text = reply.reopened(response.text) -- the template has opened the thoughts, so the reply begins inside them
+  end
   local text = cut_at_stops(response.text, ask.sampling.stop)
   if #text < #response.text then -- it had said all: running on into a token limit does not make it cut off
     response.text, response.finish = text, "stop"

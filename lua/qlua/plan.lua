@@ -2,6 +2,7 @@
 --- Plan: everything a run will do, resolved and checked before anything is started: which variants by which dialect,
 -- which questions in which mode, judged by which scorers. `--dry-run` prints it, `qlua.run` carries it out.
 
+local ability = require "qlua.ability"
 local evaluate = require "qlua.evaluate"
 local file = require "qlua.core.file"
 local hash = require "qlua.core.hash"
@@ -32,13 +33,24 @@ local function load_scorers(names, mode, where)
   return fitting
 end
 
+-- As one text or as turns. Only a dataset whose parts are known can be asked either way.
+local function form_of(wanted, script)
+  if wanted.form == "turns" and not script.question then
+    return fail("config", ("dataset '%s': form: turns: it makes its prompts itself, as one text"):format(script.name))
+  end
+  return wanted.form or (wanted.endpoint == "chat" and script.question and "turns" or "text")
+end
+
 -- One dataset as the run will ask it. The task is open, so every row has been read and is well formed.
 local function select_dataset(wanted, data_dir)
   local script, err = registry.load("dataset", wanted.name)
   if not script then return nil, err end
+  local form
+  form, err = form_of(wanted, script)
+  if not form then return nil, err end
   local task
   task, err = tasks.open { dataset = script, data_dir = data_dir, mode = wanted.mode, shots = wanted.shots, limit = wanted.limit,
-    args = wanted.args, form = wanted.endpoint == "chat" and script.question and "turns" or "text" }
+    args = wanted.args, form = form }
   if not task then return nil, err end
   if task:size() == 0 then return fail("data", ("dataset '%s' has no rows"):format(script.name)) end
   local where = ("dataset '%s'"):format(script.name)
@@ -71,20 +83,27 @@ local function for_dialect(selections, data_dir)
 end
 
 -- What makes an answer this variant's: how it was served, not where.
-local function identity_of(variant, dialect, launch)
+local function identity_of(variant, dialect, launched)
   return hash.sha256(json.encode {
-    engine = dialect.name, model = variant.model, argv = launch and json.array(launch.argv),
+    engine = dialect.name, model = variant.model, argv = launched and json.array(launched.argv),
     env = variant.server.env, extra_body = variant.server.extra_body,
-    base_url = not launch and variant.server.base_url or nil, scoring = variant.server.scoring,
+    base_url = not launched and variant.server.base_url or nil,
+    query = not launched and next(variant.server.query or {}) and variant.server.query or nil,
+    scoring = variant.server.scoring,
   })
 end
 
-local function check_variant(variant, is_offline)
+local function check_variant(variant, is_offline, config)
   local dialect, err = registry.load("server", variant.engine)
   if not dialect then return nil, err end
   if dialect.check and not is_offline then
     local ok
-    ok, err = dialect.check(variant, { find_on_path = sys.find_on_path })
+    ok, err = dialect.check(variant, { find_on_path = sys.find_on_path, config = config })
+    if not ok then return nil, err end
+  end
+  if not is_offline then
+    local ok
+    ok, err = ability.check_variant(dialect, variant)
     if not ok then return nil, err end
   end
   local problem = scoring.problem(scoring.of(dialect, variant))
@@ -96,6 +115,16 @@ end
 local function complete_variant(one, context)
   one.launch = supervisor.plan(one.dialect, one.variant, context)
   one.variant.identity = identity_of(one.variant, one.dialect, one.launch)
+end
+
+local function check_abilities(made)
+  for _, one in ipairs(made.variants) do
+    for _, dataset in ipairs(made.datasets) do
+      local ok, err = ability.check_dataset(one.dialect, one.variant, dataset)
+      if not ok then return nil, err end
+    end
+  end
+  return true
 end
 
 -- A misspelt layout must not be found when everything has been asked.
@@ -123,7 +152,7 @@ function plan.make(config, options)
   local made = { config = config, data_dir = data_dir, variants = {}, datasets = {}, simulated = false }
   -- The variants come first: what is missing on the machine is said before 25,000 rows are read.
   for i, variant in ipairs(config.model.variants) do
-    local one, err = check_variant(variant, options.is_offline)
+    local one, err = check_variant(variant, options.is_offline, config)
     if not one then return nil, err end
     made.variants[i] = one
     made.simulated = made.simulated or one.dialect.simulated == true
@@ -134,6 +163,10 @@ function plan.make(config, options)
     local one, err = select_dataset(wanted, data_dir)
     if not one then return nil, err end
     made.datasets[i] = one
+  end
+  if not options.is_offline then
+    local is_able, err = check_abilities(made)
+    if not is_able then return nil, err end
   end
   made.for_dialect = for_dialect(made.datasets, data_dir)
   for _, one in ipairs(made.variants) do complete_variant(one, { plan = made.for_dialect, config = config }) end

@@ -80,6 +80,13 @@ function prompts.problem(prompt, mode)
     if problem then return problem end
     if mode == "loglikelihood" then return "want text in mode loglikelihood, got messages" end
   end
+  for _, field in ipairs { "continue_final_message", "add_generation_prompt" } do
+    local value = prompt[field]
+    if value ~= nil and type(value) ~= "boolean" then return ("%s: want true or false, got %s"):format(field, type(value)) end
+  end
+  if prompt.continue_final_message and not (prompt.messages and prompt.messages[#prompt.messages].role == "assistant") then
+    return "continue_final_message: want messages whose last is the assistant's"
+  end
   if prompt.stop ~= nil and not is_list_of_texts(prompt.stop) then return "stop: want a list of texts that are not empty" end
   local count = prompt.max_tokens
   if count ~= nil and not (math.type(count) == "integer" and count > 0) then return "max_tokens: want an integer of at least 1" end

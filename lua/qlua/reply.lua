@@ -39,6 +39,17 @@ function reply.after_reasoning(text)
   return from
 end
 
+--- A text that began inside the model's thoughts, as it reads with its beginning.
+-- @tparam string text
+-- @treturn string
+function reply.reopened(text)
+  for _, mark in ipairs(THOUGHT) do
+    if text:find("^%s*" .. mark[1]:gsub("%p", "%%%0")) then return text end
+    if text:find(mark[2], 1, true) then return mark[1] .. text end
+  end
+  return THOUGHT[1][1] .. text
+end
+
 --- The part of a Response that may hold the answer.
 -- @tparam table response { text=, reasoning=, finish= }
 -- @treturn ?string text

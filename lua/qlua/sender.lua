@@ -62,9 +62,9 @@ end
 
 function sender:transmit(request, text)
   return self.client:send {
-    method = request.method, url = (request.is_root and self.server.root_url or self.server.base_url) .. request.path,
+    method = request.method,
+    url = (request.is_root and self.server.root_url or self.server.base_url) .. request.path .. (self.server.query or ""),
     unix_socket = self.server.unix_socket, headers = self.headers, body = text, sse = request.sse,
-    ca_file = self.server.ca_file, insecure = self.server.insecure,
     connect_ms = self.timeouts.connect_ms, first_byte_ms = self.timeouts.first_byte_ms,
     idle_ms = self.timeouts.idle_ms, total_ms = self.timeouts.total_ms,
   }

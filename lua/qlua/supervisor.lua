@@ -6,8 +6,11 @@
 local clock = require "qlua.core.clock"
 local hash = require "qlua.core.hash"
 local json = require "qlua.core.json"
+local keys = require "qlua.keys"
+local launch = require "qlua.launch"
 local openai = require "qlua.openai"
 local proc = require "qlua.core.proc"
+local secrets = require "qlua.secrets"
 local sys = require "qlua.core.sys"
 local task = require "qlua.core.task"
 
@@ -18,20 +21,6 @@ Server.__index = Server
 
 local function server_error(text, hint)
   return nil, { kind = "server", text = text, hint = hint }
-end
-
-local function api_headers(variant)
-  local headers = { ["content-type"] = "application/json" }
-  for name, value in pairs(variant.server.headers or {}) do headers[name:lower()] = value end
-  local key_env = variant.server.api_key_env
-  if key_env then
-    local key = sys.env(key_env)
-    if not key or key == "" then
-      return server_error(("variant '%s': server.api_key_env: environment variable %s is not set"):format(variant.name, key_env))
-    end
-    headers.authorization = "Bearer " .. key
-  end
-  return headers
 end
 
 -- ---- what is started ------------------------------------------------------------------------------------
@@ -50,12 +39,13 @@ end
 -- What differs between two starts of the same thing (port, paths) is left as a word in capitals.
 -- @treturn ?table { argv, env }, nil for a server that is not ours
 function supervisor.plan(dialect, variant, options)
-  if not dialect.start then return nil end
+  if not launch.is_ours(dialect, variant) then return nil end
   local context = new_context(options, variant)
   context.exe, context.port = "qlua", "PORT"
   context.unix_socket = context.unix_socket and "UNIX_SOCKET"
   context.write_file = function(name, text) return name .. ":" .. hash.sha256(text) end
-  return dialect.start(variant, context)
+  local made = dialect.start(variant, context)
+  return { argv = made.argv, env = launch.environment(dialect, variant, made.env, dialect.key_env and secrets.HIDDEN) }
 end
 
 local function choose_port(variant)
@@ -121,13 +111,13 @@ end
 
 -- /v1/models must name the model we shall ask for; a server without that endpoint is taken at its word.
 local function check_identity(self)
-  local reply = get(self, self.base_url .. "/models")
+  local reply = get(self, self.base_url .. "/models" .. self.query)
   if reply.error then
     return server_error(("variant '%s': no server at %s: %s"):format(self.variant.name, self.base_url, reply.error.text))
   end
   if reply.status == 401 or reply.status == 403 then
     return server_error(("variant '%s': the server refused the API key (HTTP %d)"):format(self.variant.name, reply.status),
-      "name the variable that holds it: server.api_key_env")
+      "name the variable or file that holds it: server.api_key_env, server.api_key_file")
   end
   if reply.status ~= 200 then return true end
   local models = json.decode(reply.body)
@@ -154,9 +144,10 @@ end
 -- One real completion, sent as the run will send them.
 local function check_completion(self, options)
   local ask = { mode = "generate", prompt = { text = "1 + 1 =" }, endpoint = options.endpoint, model = self.model,
-    sampling = { temperature = 0, max_tokens = 4, seed = 0 }, extra_body = self.variant.server.extra_body }
+    sampling = setmetatable({ max_tokens = 4 }, { __index = self.variant.generation }), extra_body = self.variant.server.extra_body,
+    server = self.variant.server }
   local request = self.dialect.request(ask)
-  local reply = self.client:send { method = request.method, url = self.base_url .. request.path, headers = self.headers,
+  local reply = self.client:send { method = request.method, url = self.base_url .. request.path .. self.query, headers = self.headers,
     unix_socket = self.unix_socket, body = json.encode(request.body), connect_ms = 10000, total_ms = 120000,
     ca_file = self.ca_file, insecure = self.insecure }
   if options.is_stopped() then return nil, { kind = "cancelled", text = "the run was stopped" } end
@@ -197,18 +188,14 @@ local function spawn(self, options)
     context.port, err = choose_port(self.variant)
     if not context.port then return nil, err end
   end
-  local launch = self.dialect.start(self.variant, context)
-  local env = launch.env or {}
-  for name, value in pairs(self.variant.server.env or {}) do env[name] = value end
-  self.argv, self.env, self.log_path = launch.argv, env, options.log_path
+  local made = self.dialect.start(self.variant, context)
+  local env = launch.environment(self.dialect, self.variant, made.env, self.key)
+  self.argv, self.env, self.log_path = made.argv, env, options.log_path
   self.unix_socket = context.unix_socket
   self.root_url = context.unix_socket and "http://localhost" or ("http://%s:%d"):format(context.host, context.port)
   self.base_url = self.root_url .. "/v1"
-  local secrets = {}
-  for name, value in pairs(self.headers) do
-    if name ~= "content-type" then secrets[#secrets + 1] = value:gsub("^Bearer ", "") end
-  end
-  self.process, err = proc.spawn { argv = launch.argv, env = env, log = options.log_path, nonce = options.nonce, secrets = secrets }
+  self.process, err = proc.spawn { argv = made.argv, env = env, log = options.log_path, nonce = options.nonce,
+    secrets = secrets.known() }
   if not self.process then return server_error(("variant '%s': %s"):format(self.variant.name, err.text), err.hint) end
   return true
 end
@@ -219,14 +206,17 @@ end
 -- @tparam table options client, log_path, nonce, plan, config, write_file(name, text) → path, is_stopped(), endpoint
 -- @treturn ?table server { base_url, unix_socket, model, headers, argv, facts }, with is_alive() and stop(); or nil, err
 function supervisor.start(dialect, variant, options)
-  local headers, err = api_headers(variant)
-  if not headers then return nil, err end
-  local self = setmetatable({ dialect = dialect, variant = variant, client = options.client, headers = headers, facts = {},
+  local key, err = keys.of(variant)
+  if err then return nil, err end
+  local is_ours = launch.is_ours(dialect, variant)
+  if is_ours and dialect.key_env and not key then key = keys.random() end
+  local self = setmetatable({ dialect = dialect, variant = variant, client = options.client, facts = {}, key = key,
+    headers = keys.headers(dialect, variant, key), query = launch.query(variant),
     model = variant.server.served_model_name or variant.model, ca_file = variant.server.ca_file,
     insecure = variant.server.insecure }, Server)
   local began = clock.now_ns()
   local ok
-  if dialect.start then
+  if is_ours then
     ok, err = spawn(self, options)
     if not ok then return nil, err end
   else

@@ -39,11 +39,18 @@ local function dataset_list(plan)
   return q.json.array(list)
 end
 
+local KEY_ENV = "QLUA_SIM_API_KEY"
+
 return q.server {
   name = "sim",
   summary = { en = "Simulated answers, no model: to try and to test everything else", zh = "模拟答案，不需要模型，用于体验和测试其余部分" },
+  tested = {
+    { version = "of this qlua", mode = "generate, loglikelihood, letter", seen = "run" },
+  },
   simulated = true,
   capabilities = { generate = true, loglikelihood = true, letter = true },
+  sampling = q.openai.extended_sampling, template_kwargs = true,
+  key_env = KEY_ENV, unix_socket = true, health = "/health",
   tokenize = "prompt",
   score = { loglikelihood = { "echo_text", "prompt_logprobs", "echo_ids" },
     letter = { "top_logprobs", "logprob_token_ids", "logit_bias" } },
@@ -57,7 +64,7 @@ return q.server {
       latency = latency_of(sim.latency), rerun_flip = sim.rerun_flip, faults = q.json.array(fault_list(sim.faults)),
       quirks = sim.quirks and q.json.array(sim.quirks),
       max_model_len = variant.server.max_model_len, max_running = variant.server.max_num_seqs,
-      api_key_env = variant.server.api_key_env, datasets = dataset_list(context.plan),
+      api_key_env = KEY_ENV, datasets = dataset_list(context.plan),
     })
     local argv = { context.exe, "sim", "--plan", path, "--ledger", ledger }
     if context.unix_socket then

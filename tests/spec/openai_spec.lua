@@ -57,6 +57,61 @@ describe("openai request", function()
     assert.equal(5, openai.request(ask(), openai.extended_sampling).body.top_k)
   end)
 
+  it("takes its options as a list or by name", function()
+    local body = openai.request(ask { sampling = { top_k = 5, repetition_penalty = 1.1, max_tokens = 3, stop = { "a", "b", "c",
+      "d", "e" } } },
+      { sampling = { "top_k", repetition_penalty = "repeat_penalty" }, max_stops = 5 }).body
+    assert.same({ 5, 1.1, 5 }, { body.top_k, body.repeat_penalty, #body.stop })
+    assert.equal(4, #openai.request(ask { sampling = { max_tokens = 3, stop = { "a", "b", "c", "d", "e" } } }).body.stop)
+  end)
+
+  it("sends no stop string to a model that thinks: it may think it", function()
+    assert.is_nil(openai.request(ask { sampling = { max_tokens = 3, stop = { "a" }, reasoning = "tagged" } }).body.stop)
+  end)
+
+  it("puts the variant's system prompt before the dataset's own, as one message", function()
+    local sampling = { max_tokens = 3, system_prompt = "Be brief." }
+    local function messages(prompt) return openai.request(ask { endpoint = "chat", prompt = prompt, sampling = sampling }).body.messages end
+    assert.same({ { role = "system", content = "Be brief." }, { role = "user", content = "Q" } }, messages { text = "Q" })
+    local own = { { role = "system", content = "About physics." }, { role = "user", content = "Q" } }
+    assert.same({ { role = "system", content = "Be brief.\n\nAbout physics." }, { role = "user", content = "Q" } },
+      messages { messages = own })
+    assert.equal("About physics.", own[1].content) -- the dataset's prompt is as it was
+    assert.is_nil(openai.request(ask { sampling = sampling }).body.messages)
+  end)
+
+  it("passes the template's arguments on over chat, and goes on with a message that was begun", function()
+    local sampling = { max_tokens = 3, chat_template_kwargs = { enable_thinking = false } }
+    local body = openai.request(ask { endpoint = "chat", sampling = sampling }).body
+    assert.same({ enable_thinking = false }, body.chat_template_kwargs)
+    assert.is_nil(body.continue_final_message)
+    assert.is_nil(openai.request(ask { sampling = sampling }).body.chat_template_kwargs)
+    assert.is_nil(openai.request(ask { endpoint = "chat", sampling = { max_tokens = 3,
+      chat_template_kwargs = {} } }).body.chat_template_kwargs)
+    local begun = { messages = { { role = "user", content = "Q" }, { role = "assistant", content = "Answer:" } },
+      continue_final_message = true }
+    body = openai.request(ask { endpoint = "chat", prompt = begun }).body
+    assert.same({ true, false }, { body.continue_final_message, body.add_generation_prompt })
+    body = openai.request(ask { endpoint = "chat", prompt = begun }, { continues = "always" }).body
+    assert.is_nil(body.continue_final_message) -- a server that does so by itself knows no such field
+  end)
+
+  it("names the token limit over chat as the server does, also for a letter", function()
+    local options = { max_tokens_field = "max_completion_tokens" }
+    local body = openai.request(ask { endpoint = "chat", mode = "letter" }, options).body
+    assert.equal(1, body.max_completion_tokens)
+    assert.is_nil(body.max_tokens)
+    assert.equal(1, openai.request(ask { mode = "letter" }, options).body.max_tokens)
+    body = openai.request(ask { endpoint = "chat", server = { max_tokens_field = "max_tokens" } }, options).body
+    assert.same({ 16 }, { body.max_tokens, body.max_completion_tokens })
+  end)
+
+  it("takes a field away that the configuration sets to null", function()
+    local body = openai.request(ask { extra_body = { temperature = json.null, top_k = 9 } }).body
+    assert.is_nil(body.temperature)
+    assert.equal(9, body.top_k)
+  end)
+
   it("asks for usage in a stream", function()
     local request = openai.request(ask { stream = true })
     assert.is_true(request.sse)
@@ -269,5 +324,48 @@ describe("openai stream", function()
     local reply = reply_of { choices = json.array { { text = "x", finish_reason = "stop" } } }
     reply.events = {}
     assert.equal("x", openai.read(reply, streamed).text)
+  end)
+end)
+
+describe("what gateways and servers put into a reply of status 200", function()
+  local function failed(reply, request)
+    local response, err = openai.read(reply, request or whole)
+    assert.is_nil(response)
+    return err
+  end
+
+  it("is an error in whatever place it stands", function()
+    for _, case in ipairs {
+      { { error = "Unauthorized" }, "Unauthorized" },
+      { { error = { message = "overloaded", code = 503 } }, "overloaded", 503 },
+      { { error = { message = "filtered", code = "content_filter" } }, "filtered" },
+      { { object = "error", message = "no", code = 400 }, "no", 400 },
+      { { detail = "Not Found" }, "Not Found" },
+      { { statusCode = 404, message = "Resource not found" }, "Resource not found", 404 },
+      { { choices = json.array {}, prompt_filter_results = json.array {} }, "filtered", 400 },
+      { { choices = json.array { { index = 0, error = { message = "upstream", code = 502 }, message = { content = "" } } } },
+        "upstream", 502 },
+      { { choices = json.array { { index = 0, finish_reason = "error", text = "so f" } } }, "finish_reason 'error'", 500 },
+    } do
+      local err = failed(reply_of(case[1]))
+      assert.equal("http", err.kind, case[2])
+      assert.is_truthy(err.text:find(case[2], 1, true), err.text)
+      if case[3] then assert.equal(case[3], err.status) end
+    end
+  end)
+
+  it("is an error in the middle of a stream, also inside a choice", function()
+    local reply = stream_of(chat { content = "so" }, { choices = json.array { { index = 0, delta = {}, finish_reason = "error",
+      error = { message = "gone", code = 502 } } } }, "[DONE]")
+    assert.same({ "http", 502 }, { failed(reply, streamed).kind, failed(reply, streamed).status })
+    assert.equal("http", failed(stream_of(chat { content = "so" }, finish "abort", "[DONE]"), streamed).kind)
+  end)
+
+  it("names the provider and the model that answered", function()
+    local choice = { index = 0, finish_reason = "stop", message = { content = "4" } }
+    local response = assert(openai.read(reply_of { model = "m2", provider = "P", choices = json.array { choice } }, whole))
+    assert.same({ "m2", "P" }, { response.model, response.provider })
+    response = assert(openai.read(stream_of(chat({ content = "4" }, { model = "m2", provider = "P" }), finish(), "[DONE]"), streamed))
+    assert.same({ "m2", "P" }, { response.model, response.provider })
   end)
 end)

@@ -56,7 +56,8 @@ describe("vllm", function()
     vllm = assert(registry.load("server", "vllm"))
   end)
 
-  local common = " --tensor-parallel-size 1 --max-model-len 8192 --gpu-memory-utilization 0.9 --trust-remote-code --seed 42"
+  local common = " --tensor-parallel-size 1 --max-model-len 8192 --gpu-memory-utilization 0.9 --trust-remote-code"
+    .. " --max-logprobs 20 --seed 42 --disable-uvicorn-access-log"
 
   it("starts the variants of the file that comes with qlua", function()
     local variants = {}

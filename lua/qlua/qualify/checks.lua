@@ -30,7 +30,8 @@ local TEXTS = { "The quick brown fox jumps over the lazy dog.", "12345 67 8.9e-1
 
 local function new_ask(probe, mode, prompt, fields)
   local ask = { dataset = "", sample = "", repeat_index = 0, turn = 0, part = 0, mode = mode, prompt = prompt, endpoint = probe.endpoint,
-    sampling = probe.sampling, stream = false, model = probe.job.model, extra_body = probe.extra_body }
+    sampling = probe.sampling, stream = false, model = probe.job.model, extra_body = probe.extra_body,
+    server = probe.variant.server }
   for key, value in pairs(fields or {}) do ask[key] = value end
   return ask
 end
@@ -293,8 +294,8 @@ function checks.model(probe)
   local prompt = plain_prompt(probe, CONTEXTS[2])
   local response, err = send(probe, new_ask(probe, "generate", prompt, { sampling = sampling }))
   if not response then return failed("a completion failed: " .. err.text) end
-  local names_model = (probe.job.sender.dialect.capabilities or {}).model_in_reply ~= false
-  if names_model and response.model and not is_name_of(probe.job.model, response.model) then
+  local is_same = probe.job.sender.dialect.echoes or is_name_of
+  if response.model and not is_same(probe.job.model, response.model) then
     return failed(("'%s' was asked for and '%s' replied"):format(probe.job.model, response.model))
   end
   response, err = send(probe, new_ask(probe, "generate", prompt, { sampling = sampling, model = "no-such-model-" .. probe.nonce }))

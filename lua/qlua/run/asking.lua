@@ -71,7 +71,7 @@ local function warm_up(self, one, server, client)
     local prompt = dataset.task:prompt((i - 1) % dataset.task:size())
     if prompt then
       local ask = { mode = "generate", prompt = prompt, endpoint = prompt.messages and "chat" or asking.endpoint_of(one, dataset),
-        model = server.model, sampling = sampling, extra_body = one.variant.server.extra_body }
+        model = server.model, sampling = sampling, extra_body = one.variant.server.extra_body, server = one.variant.server }
       local request = one.dialect.request(ask)
       transmitter:transmit(request, json.encode(request.body))
     end

@@ -5,6 +5,7 @@ local asking = require "qlua.run.asking"
 local clock = require "qlua.core.clock"
 local file = require "qlua.core.file"
 local http = require "qlua.core.http"
+local launch = require "qlua.launch"
 local session = require "qlua.run.session"
 local supervisor = require "qlua.supervisor"
 
@@ -32,7 +33,7 @@ end
 
 -- A server's life with a client of its own; the error that ended it early, or nil.
 local function serve(self, one)
-  local client = http.open { max_in_flight = self.made.config.benchmark.concurrency }
+  local client = http.open(launch.transport(one.variant, self.made.config.benchmark.concurrency))
   self.clients[client] = true
   local server, err = start_server(self, one, client)
   if server then
