@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// http: requests over HTTP/1.1, carried by an I/O thread of its own and answered on the main thread.
+// http: requests over HTTP/1.1, carried by I/O threads of their own and answered on the main thread.
 //
-// One ql_http is one I/O thread with its loop and its connections. A lane is a bounded window over
-// it: requests wait in the lane's queue, at most max_in_flight of them are on their way, and the I/O
-// thread itself moves the next one up, so that a busy main thread never drains the window. Whole
+// One ql_http is one or more I/O threads, each with its loop and its connections. A lane is a bounded window
+// over them: requests wait in the lane's queue, at most max_in_flight of them are on their way, and the I/O
+// thread itself moves the next one up, so that a busy main thread never drains the window. With several threads
+// each has its share of the window and a queue of its own; a request goes to the one with the least to do. Whole
 // replies come back in batches through a bell and are given to on_reply on the main thread, exactly
 // once for each request that ql_http_send took, whatever happens.
-// All functions are for the main thread. Which transport carries the bytes is hidden behind this header.
+// All functions are for the main thread. Two transports carry the bytes behind this header: sockets of our own for
+// http:// without proxy, redirect or file, whose reads the kernel stamps where it can; libcurl for all else.
 #ifndef QL_HTTP_H
 #define QL_HTTP_H
 
@@ -16,7 +18,11 @@
 struct ql_http;
 struct ql_http_lane;
 
-struct ql_http *ql_http_open(struct ql_loop *loop, struct ql_err *err);
+struct ql_http_options {
+  uint32_t io_threads; // 0: 1; at most QL_HTTP_MAX_THREADS
+};
+#define QL_HTTP_MAX_THREADS 64
+struct ql_http *ql_http_open(struct ql_loop *loop, const struct ql_http_options *options, struct ql_err *err);
 // Cancels everything, joins the thread and calls every outstanding on_reply before it returns. Lanes die with it.
 void ql_http_close(struct ql_http *http);
 
@@ -29,6 +35,9 @@ void ql_http_lane_cancel(struct ql_http_lane *lane); // everything sent so far
 // Cancels everything; the replies still come, through the bell. The lane must not be used after it.
 void ql_http_lane_close(struct ql_http_lane *lane);
 
+// AUTO: PLAIN where it can, else CURL. PLAIN is refused where it cannot: https, redirects, a sink, a proxy.
+enum ql_http_transport { QL_HTTP_AUTO, QL_HTTP_PLAIN, QL_HTTP_CURL };
+
 // Everything is copied by ql_http_send. Times in ms, 0: no limit. Zero or NULL is a sensible default throughout.
 struct ql_http_request {
   const char *method;         // NULL: GET, or POST when there is a body
@@ -37,6 +46,7 @@ struct ql_http_request {
   const char *body;
   size_t body_len;
   const char *unix_socket;  // connect here; the url's host is only spoken
+  enum ql_http_transport transport;
   bool sse;                 // split a text/event-stream into events
   bool fresh_connection;    // do not take a kept one: opening many at once before a measurement
   bool insecure;            // do not check the server's certificate
@@ -104,6 +114,11 @@ uint64_t ql_http_send(struct ql_http_lane *lane, const struct ql_http_request *r
                       void *arg, struct ql_err *err);
 void ql_http_cancel(struct ql_http_lane *lane, uint64_t number);
 
+// Percentiles are the upper edges of bins of an eighth of a power of two.
+struct ql_http_spread {
+  uint64_t count, p50_ns, p99_ns, max_ns;
+};
+
 struct ql_http_stats {
   uint64_t queued, in_flight; // now
   uint64_t done, failed;      // failed: of the done, those with an error
@@ -111,9 +126,28 @@ struct ql_http_stats {
   uint64_t received_bytes;    // body bytes
   uint64_t reads, events;
   uint64_t file_bytes, file_total_bytes; // of the latest sink; total 0 when unknown
-  uint64_t io_cpu_ns, io_idle_ns;        // of the whole I/O thread: processor time, time asleep
+  uint64_t kernel_reads;     // of the reads: stamped by the kernel
+  uint64_t shared_reads;     // of the reads: those that completed more than one event
+  uint64_t connect_failures; // of the plain transport
+  uint64_t retries;          // requests sent again, as a kept connection had died before any byte of the answer
+  struct ql_http_spread stamp_delay;  // from the kernel's stamp of a read to our having it
+  struct ql_http_spread dispatch_lag; // start_ns - due_ns of requests with a start_at_ns
+
+  // Of the I/O threads, which all lanes share; sums, but for the clock.
+  uint64_t io_cpu_ns, io_idle_ns; // processor time, time asleep
+  uint64_t wakeups;               // returns from epoll
+  uint64_t wakeup_events;         // descriptors that these returns named
+  uint64_t clock_error_ns;        // bound of the mapping from the kernel's clock to ours: the worst so far
+  uint64_t clock_steps;           // how often the wall clock was seen to jump, which spoils stamps of the moment
+  uint32_t io_threads;
 };
 void ql_http_lane_stats(struct ql_http_lane *lane, struct ql_http_stats *stats);
+
+// One I/O thread by itself: a mean over threads hides one that is the limit.
+struct ql_http_thread_stats {
+  uint64_t cpu_ns, idle_ns, wakeups, wakeup_events;
+};
+void ql_http_thread_stats(struct ql_http_lane *lane, uint32_t index, struct ql_http_thread_stats *stats);
 
 // Which host needs no proxy, ever: 127/8, ::1, localhost, and the unspecified addresses that lead there.
 bool ql_http_is_loopback(const char *host);

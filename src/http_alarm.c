@@ -4,7 +4,7 @@
 // Pure but for memory. Setting and clearing take O(log n) and allocate only when the heap has never been so
 // large. The keys lie in the heap itself, so that sifting reads one array and not a thousand objects.
 
-#include "http_internal.h"
+#include "http_alarm.h"
 
 #include <stdlib.h>
 

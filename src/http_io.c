@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// http_io: the I/O thread: its libuv loop, curl's sockets and timer on it, the lanes' windows.
+// http_io: an I/O thread: its epoll loop, its timer, the lanes' windows, and the moments that requests wait for.
 //
-// Everything here runs on that thread but ql_http_io_open. Curl says which sockets to watch and when to
-// call again; each call may finish transfers, and each finished one makes room for its lane's next.
-// Not obvious: curl's timer of zero means "at once", and a uv_timer of zero fires a turn of the loop
-// later than an idle handle, with a rounding to the next millisecond in between; so zero is an idle turn.
+// Everything here runs on that thread but ql_http_io_open and ql_http_io_close. Both transports register their
+// sockets here; each call of theirs may finish transfers, and each finished one makes room for its lane's next.
+// Not obvious: the eventfd and the timerfd are edge-triggered, so neither is ever read; and alarms are looked at
+// after every descriptor whose handler has read the clock, not once per turn: a turn under load lasts longer than
+// what a dispatch may be late.
 
 #include "http_internal.h"
+#include "http_conn.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-struct ql_http_watch {
-  uv_poll_t poll;
-  curl_socket_t fd;
-  int events;
-  uint64_t number; // of the job that asked last: the descriptor may have gone to another
-  struct ql_http *http;
-};
+#define BATCH 128
+
+uint64_t ql_http_io_now(struct ql_http_io *io) { return io->now_ns = ql_now_ns(); }
 
 // ---- the window ---------------------------------------------------------------------------------------
 
@@ -50,286 +49,191 @@ static void list_remove(struct ql_http_job *job) {
   list->count--;
 }
 
-static void count(atomic_uint_fast64_t *counter, uint64_t more) {
-  atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+void ql_http_job_start_mark(struct ql_http_job *job) {
+  struct ql_http_marks *marks = &job->reply->marks;
+  marks->start_ns = ql_http_io_now(job->part->io);
+  if (marks->due_ns)
+    ql_http_hist_add(&job->part->dispatch_lag, marks->start_ns > marks->due_ns ? marks->start_ns - marks->due_ns : 0);
+}
+
+static void start(struct ql_http_job *job) {
+  if (job->is_plain)
+    ql_http_plain_start(job);
+  else
+    ql_http_transfer_start(job);
 }
 
 // A start can fail at once and come back here by ql_http_job_ended: the flag makes that a loop, not a recursion.
-static void feed(struct ql_http_lane *lane) {
-  if (lane->is_feeding)
+static void feed(struct ql_http_part *part) {
+  if (part->is_feeding)
     return;
-  lane->is_feeding = true;
-  while (lane->waiting.first && lane->flying.count < lane->max_in_flight) {
-    struct ql_http_job *job = lane->waiting.first;
+  part->is_feeding = true;
+  while (part->waiting.first && part->flying.count < part->max_in_flight) {
+    struct ql_http_job *job = part->waiting.first;
     list_remove(job);
-    list_add(&lane->flying, job);
-    atomic_fetch_sub_explicit(&lane->queued, 1, memory_order_relaxed);
-    count(&lane->in_flight, 1);
-    ql_http_transfer_start(lane->http, job);
+    list_add(&part->flying, job);
+    atomic_fetch_sub_explicit(&part->queued, 1, memory_order_relaxed);
+    ql_http_count(&part->in_flight, 1);
+    start(job);
   }
-  lane->is_feeding = false;
+  part->is_feeding = false;
 }
 
 void ql_http_job_ended(struct ql_http_job *job) {
-  struct ql_http_lane *lane = job->lane;
-  bool was_started = job->reply->marks.start_ns != 0;
+  struct ql_http_part *part = job->part;
+  bool was_started = job->list == &part->flying;
   list_remove(job);
-  ql_http_alarm_clear(&lane->http->starts, &job->start);
-  atomic_fetch_sub_explicit(was_started ? &lane->in_flight : &lane->queued, 1, memory_order_relaxed);
-  count(&lane->done, 1);
+  ql_http_alarm_clear(&part->io->alarms, &job->alarm);
+  if (was_started)
+    ql_http_count(&part->in_flight, UINT64_MAX); // one less
+  else
+    atomic_fetch_sub_explicit(&part->queued, 1, memory_order_relaxed);
   if (job->reply->error)
-    count(&lane->failed, 1);
+    ql_http_count(&part->failed, 1);
+  ql_http_count(&part->done, 1);
   ql_http_hand_back(job);
-  feed(lane);
+  feed(part);
 }
 
-static void cancel_lane(struct ql_http *http, struct ql_http_lane *lane) {
-  while (lane->later.first)
-    ql_http_transfer_cancel(http, lane->later.first);
-  while (lane->waiting.first) // first, or each place that gets free would be filled from here
-    ql_http_transfer_cancel(http, lane->waiting.first);
-  while (lane->flying.first)
-    ql_http_transfer_cancel(http, lane->flying.first);
+static void cancel(struct ql_http_job *job) {
+  bool is_flying = job->list == &job->part->flying;
+  ql_fail(ql_http_failure_of(job), QL_E_CANCELLED, "%s: cancelled %s", job->where,
+          is_flying ? "in flight" : "before it was sent");
+  if (is_flying && job->is_plain) {
+    ql_http_plain_stop(job);
+  } else if (is_flying) {
+    ql_http_transfer_stop(job);
+  } else {
+    job->reply->error = job->failure;
+    job->failure = NULL;
+    ql_http_job_ended(job);
+  }
 }
 
-static void cancel_one(struct ql_http *http, struct ql_http_lane *lane, uint64_t number) {
-  struct ql_http_list *lists[] = {&lane->later, &lane->waiting, &lane->flying};
+static void cancel_part(struct ql_http_part *part) {
+  while (part->later.first)
+    cancel(part->later.first);
+  while (part->waiting.first) // before those in flight, or each place that gets free would be filled from here
+    cancel(part->waiting.first);
+  while (part->flying.first)
+    cancel(part->flying.first);
+}
+
+static void cancel_one(struct ql_http_part *part, uint64_t number) {
+  struct ql_http_list *lists[] = {&part->later, &part->waiting, &part->flying};
   for (size_t i = 0; i < QL_LEN(lists); i++)
     for (struct ql_http_job *job = lists[i]->first; job; job = job->next)
       if (job->number == number) {
-        ql_http_transfer_cancel(http, job);
+        cancel(job);
         return;
       }
 }
 
-// ---- starts that wait for their moment ----------------------------------------------------------------
+// ---- alarms -------------------------------------------------------------------------------------------
 
-// Only an earlier moment moves the timer: one that fires for a start that was cancelled sets it anew.
-static void set_start_timer(struct ql_http *http) {
-  uint64_t next_ns = ql_http_alarm_next(&http->starts);
-  if (next_ns >= http->start_set_ns)
+// Only an earlier moment moves the timer: one that fires for nothing any more is set anew then.
+static void set_timer(struct ql_http_io *io) {
+  uint64_t next_ns = ql_http_alarm_next(&io->alarms);
+  if (next_ns >= io->timer_set_ns)
     return;
-  struct itimerspec at = {.it_value = {.tv_sec = (time_t)(next_ns / 1000000000u),
-                                       .tv_nsec = (long)(next_ns % 1000000000u)}};
-  timerfd_settime(http->start_fd, TFD_TIMER_ABSTIME, &at, NULL);
-  http->start_set_ns = next_ns;
+  struct itimerspec at = {
+      .it_value = {.tv_sec = (time_t)(next_ns / 1000000000u), .tv_nsec = (long)(next_ns % 1000000000u)}};
+  if (!next_ns)
+    at.it_value.tv_nsec = 1; // all zero would switch it off
+  timerfd_settime(io->timer.fd, TFD_TIMER_ABSTIME, &at, NULL);
+  io->timer_set_ns = next_ns;
 }
 
-static void start_due(struct ql_http *http) {
+void ql_http_alarm_at(struct ql_http_io *io, struct ql_http_alarm *alarm, uint64_t due_ns) {
+  ql_http_alarm_set(&io->alarms, alarm, due_ns);
+  set_timer(io);
+}
+
+static void run_alarms(struct ql_http_io *io) {
   struct ql_http_alarm *alarm;
-  while ((alarm = ql_http_alarm_due(&http->starts, ql_now_ns()))) {
-    struct ql_http_job *job = (struct ql_http_job *)((char *)alarm - offsetof(struct ql_http_job, start));
-    struct ql_http_lane *lane = job->lane;
-    list_remove(job);
-    list_add(&lane->waiting, job);
-    feed(lane);
-  }
+  while ((alarm = ql_http_alarm_due(&io->alarms, io->now_ns)))
+    alarm->on_due(alarm);
 }
 
-static void on_start_timer(uv_poll_t *poll, int status, int events) {
-  struct ql_http *http = poll->data;
-  uint64_t fired;
-  (void)status, (void)events;
-  if (read(http->start_fd, &fired, sizeof fired) != sizeof fired)
+static void on_timer(struct ql_http_watch *watch, uint32_t events) {
+  (void)events;
+  struct ql_http_io *io = (struct ql_http_io *)((char *)watch - offsetof(struct ql_http_io, timer));
+  io->timer_set_ns = UINT64_MAX;
+  ql_http_io_now(io);
+  run_alarms(io);
+  set_timer(io);
+}
+
+static void on_start_due(struct ql_http_alarm *alarm) {
+  struct ql_http_job *job = (struct ql_http_job *)((char *)alarm - offsetof(struct ql_http_job, alarm));
+  struct ql_http_part *part = job->part;
+  list_remove(job);
+  list_add(&part->waiting, job);
+  feed(part);
+}
+
+static void take_job(struct ql_http_job *job) {
+  struct ql_http_part *part = job->part;
+  uint64_t due_ns = job->reply->marks.due_ns = job->request.start_at_ns;
+  if (due_ns > ql_now_ns()) {
+    list_add(&part->later, job);
+    job->alarm.on_due = on_start_due;
+    ql_http_alarm_at(part->io, &job->alarm, due_ns);
     return;
-  http->start_set_ns = UINT64_MAX;
-  start_due(http);
-  set_start_timer(http);
-}
-
-static void take_job(struct ql_http *http, struct ql_http_job *job) {
-  struct ql_http_lane *lane = job->lane;
-  job->reply->marks.due_ns = job->request.start_at_ns;
-  if (job->request.start_at_ns > ql_now_ns()) {
-    list_add(&lane->later, job);
-    ql_http_alarm_set(&http->starts, &job->start, job->request.start_at_ns);
-    set_start_timer(http);
-    return;
   }
-  list_add(&lane->waiting, job);
-  feed(lane);
-}
-
-// ---- curl on the loop ---------------------------------------------------------------------------------
-
-static void take_finished(struct ql_http *http) {
-  CURLMsg *message;
-  int left;
-  while ((message = curl_multi_info_read(http->multi, &left))) {
-    struct ql_http_job *job = NULL;
-    CURLcode code = message->data.result;
-    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &job);
-    ql_http_transfer_done(http, job, code);
-  }
-}
-
-static void on_ready(uv_poll_t *poll, int status, int events) {
-  struct ql_http_watch *watch = poll->data;
-  struct ql_http *http = watch->http;
-  // An error has stopped the watch. What came before it is still to be read, and the read after that says
-  // what it was, where CURL_CSELECT_ERR would lose both.
-  if (status < 0) {
-    events = watch->events;
-    uv_poll_start(poll, events, on_ready);
-  }
-  int flags = 0;
-  if (events & UV_READABLE)
-    flags |= CURL_CSELECT_IN;
-  if (events & UV_WRITABLE)
-    flags |= CURL_CSELECT_OUT;
-  int running;
-  curl_multi_socket_action(http->multi, watch->fd, flags, &running); // may close the watch
-  take_finished(http);
-}
-
-static void free_watch(uv_handle_t *handle) { free(handle->data); }
-
-static struct ql_http_watch *watch_of(const struct ql_http *http, curl_socket_t fd) {
-  return fd >= 0 && (size_t)fd < http->watch_cap ? http->watches[fd] : NULL;
-}
-
-static struct ql_http_watch *add_watch(struct ql_http *http, curl_socket_t fd) {
-  struct ql_http_watch *watch = ql_calloc(1, sizeof *watch);
-  watch->fd = fd;
-  watch->http = http;
-  if (uv_poll_init_socket(&http->uv, &watch->poll, fd) != 0) {
-    free(watch);
-    return NULL;
-  }
-  watch->poll.data = watch;
-  if ((size_t)fd >= http->watch_cap) {
-    size_t cap = (size_t)fd * 2 + 64;
-    http->watches = ql_realloc(http->watches, cap * sizeof(struct ql_http_watch *));
-    memset(http->watches + http->watch_cap, 0, (cap - http->watch_cap) * sizeof(struct ql_http_watch *));
-    http->watch_cap = cap;
-  }
-  http->watches[fd] = watch;
-  return watch;
-}
-
-static void unwatch(struct ql_http *http, curl_socket_t fd) {
-  struct ql_http_watch *watch = watch_of(http, fd);
-  if (!watch)
-    return;
-  http->watches[fd] = NULL;
-  uv_close((uv_handle_t *)&watch->poll, free_watch);
-}
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known) {
-  (void)known;
-  struct ql_http *http = arg;
-  struct ql_http_job *job = NULL;
-  if (what == CURL_POLL_REMOVE) {
-    unwatch(http, fd);
-    return 0;
-  }
-  struct ql_http_watch *watch = watch_of(http, fd);
-  if (!watch)
-    watch = add_watch(http, fd);
-  if (!watch)
-    return -1;
-  curl_easy_getinfo(easy, CURLINFO_PRIVATE, &job);
-  watch->number = job ? job->number : 0;
-  watch->events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-  return uv_poll_start(&watch->poll, watch->events, on_ready) == 0 ? 0 : -1;
-}
-
-// A socket that was still connecting is closed by libcurl 7.88 before it says so, or, when the next one got the
-// same number, without saying so at all. Hence two cares: a new socket under a watched number is registered
-// with the kernel anew, and a transfer that ends before it was connected takes its watches along.
-curl_socket_t ql_http_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
-  (void)purpose;
-  struct ql_http_job *job = arg;
-  struct ql_http *http = job->lane->http;
-  int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-  if (fd < 0)
-    return CURL_SOCKET_BAD;
-  struct ql_http_watch *stale = watch_of(http, fd);
-  if (stale)
-    uv_poll_start(&stale->poll, stale->events, on_ready);
-  job->sockets[address->family == AF_INET6] = fd;
-  return fd;
-}
-
-void ql_http_unwatch_job(struct ql_http *http, const struct ql_http_job *job) {
-  for (size_t i = 0; i < QL_LEN(job->sockets); i++) {
-    const struct ql_http_watch *watch = watch_of(http, job->sockets[i]);
-    if (watch && watch->number == job->number)
-      unwatch(http, job->sockets[i]);
-  }
-}
-
-static void time_out(struct ql_http *http) {
-  int running;
-  curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-  take_finished(http);
-}
-
-static void on_kick(uv_idle_t *kick) {
-  uv_idle_stop(kick);
-  time_out(kick->data);
-}
-
-static void on_timer(uv_timer_t *timer) { time_out(timer->data); }
-
-static int on_curl_timer(CURLM *multi, long timeout_ms, void *arg) {
-  (void)multi;
-  struct ql_http *http = arg;
-  uv_idle_stop(&http->kick);
-  uv_timer_stop(&http->timer);
-  if (timeout_ms == 0)
-    uv_idle_start(&http->kick, on_kick);
-  else if (timeout_ms > 0)
-    uv_timer_start(&http->timer, on_timer, (uint64_t)timeout_ms, 0);
-  return 0;
+  list_add(&part->waiting, job);
+  feed(part);
 }
 
 // ---- messages -----------------------------------------------------------------------------------------
 
-// Curl closes kept connections beyond this number, which by default follows the handles of the moment.
-static void resize_pool(struct ql_http *http, long change) {
-  http->max_connections += change;
-  curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, http->max_connections + 8);
+// Kept connections beyond the sum of the lanes' windows are closed.
+static void resize_pool(struct ql_http_io *io, long change) {
+  io->max_connections += change;
+  if (io->multi)
+    curl_multi_setopt(io->multi, CURLMOPT_MAXCONNECTS, io->max_connections + 8);
 }
 
-static void say_gone(struct ql_http *http, struct ql_http_message *message) {
+static void say_gone(struct ql_http_io *io, struct ql_http_message *message) {
   bool was_empty;
   message->kind = QL_HTTP_LANE_GONE;
-  ql_http_box_put(&http->outbox, message, &was_empty);
+  ql_http_box_put(&io->outbox, message, &was_empty);
   if (was_empty)
-    ql_bell_ring(http->bell);
+    ql_bell_ring(io->http->bell);
 }
 
-static void stop(struct ql_http *http) {
-  http->is_stopping = true;
-  for (struct ql_http_lane *lane = http->lanes; lane; lane = lane->next) // the main thread waits in its join
-    cancel_lane(http, lane);
-  uv_stop(&http->uv);
+static void stop(struct ql_http_io *io) {
+  io->is_stopping = true;
+  for (struct ql_http_lane *lane = io->http->lanes; lane; lane = lane->next) // the main thread waits in its join
+    cancel_part(&lane->parts[io - io->http->ios]);
 }
 
 // Returns whether the message may be freed.
-static bool obey(struct ql_http *http, struct ql_http_message *message) {
-  struct ql_http_lane *lane = message->lane;
+static bool obey(struct ql_http_io *io, struct ql_http_message *message) {
+  struct ql_http_part *part = message->part;
   switch (message->kind) {
   case QL_HTTP_SEND:
-    take_job(http, message->job);
+    take_job(message->job);
     return false; // part of the job, which may be gone by now
   case QL_HTTP_CANCEL_ONE:
-    cancel_one(http, lane, message->number);
+    cancel_one(part, message->number);
     return true;
   case QL_HTTP_CANCEL_LANE:
-    cancel_lane(http, lane);
+    cancel_part(part);
     return true;
   case QL_HTTP_OPEN_LANE:
-    resize_pool(http, (long)lane->max_in_flight);
+    resize_pool(io, (long)part->max_in_flight);
     return true;
   case QL_HTTP_CLOSE_LANE:
-    cancel_lane(http, lane);
-    resize_pool(http, -(long)lane->max_in_flight);
-    say_gone(http, message);
+    cancel_part(part);
+    resize_pool(io, -(long)part->max_in_flight);
+    say_gone(io, message);
+    return false;
+  case QL_HTTP_NAME_FOUND:
+    ql_http_plain_lookup_done(message->lookup);
     return false;
   case QL_HTTP_STOP:
-    stop(http);
+    stop(io);
     return true;
   case QL_HTTP_REPLY:
   case QL_HTTP_LANE_GONE:
@@ -338,80 +242,79 @@ static bool obey(struct ql_http *http, struct ql_http_message *message) {
   return true;
 }
 
-static void on_wake(uv_async_t *wake) {
-  struct ql_http *http = wake->data;
-  struct ql_http_message *message = ql_http_box_take(&http->inbox);
+static void on_wake(struct ql_http_watch *watch, uint32_t events) {
+  (void)events;
+  struct ql_http_io *io = (struct ql_http_io *)((char *)watch - offsetof(struct ql_http_io, wake));
+  struct ql_http_message *message = ql_http_box_take(&io->inbox);
   while (message) {
     struct ql_http_message *next = message->next; // obeying may give the message away
-    if (obey(http, message))
+    if (obey(io, message))
       free(message);
     message = next;
   }
 }
 
-// ---- the thread ---------------------------------------------------------------------------------------
+// ---- the loop -----------------------------------------------------------------------------------------
 
-// The hosts that no redirect may take to a proxy, behind those that the user has named.
-static char *make_no_proxy(void) {
-  const char *named = getenv("no_proxy");
-  if (!named)
-    named = getenv("NO_PROXY");
-  if (named && strcmp(named, "*") == 0)
-    return ql_strdup("*");
-  struct ql_buf text;
-  ql_buf_init(&text, 0);
-  ql_buf_addf(&text, "%s%slocalhost,127.0.0.0/8,::1", named ? named : "", named && *named ? "," : "");
-  return ql_buf_take(&text, NULL);
+int ql_http_watch_add(struct ql_http_io *io, struct ql_http_watch *watch, uint32_t events) {
+  struct epoll_event at = {.events = events, .data.ptr = watch};
+  return epoll_ctl(io->epoll_fd, EPOLL_CTL_ADD, watch->fd, &at);
 }
 
-int ql_http_io_open(struct ql_http *http, struct ql_err *err) {
-  http->multi = curl_multi_init();
-  if (!http->multi)
-    return ql_fail(err, QL_E_INTERNAL, "cannot make a libcurl multi handle");
-  http->start_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-  if (http->start_fd < 0) {
-    curl_multi_cleanup(http->multi);
-    return ql_fail(err, QL_E_INTERNAL, "cannot make a timer: %s", strerror(errno));
+void ql_http_watch_change(struct ql_http_io *io, struct ql_http_watch *watch, uint32_t events) {
+  struct epoll_event at = {.events = events, .data.ptr = watch};
+  epoll_ctl(io->epoll_fd, EPOLL_CTL_MOD, watch->fd, &at);
+}
+
+static void sleep_and_handle(struct ql_http_io *io) {
+  struct epoll_event ready[BATCH];
+  uint64_t before_ns = ql_now_ns();
+  int count = epoll_wait(io->epoll_fd, ready, BATCH, io->must_kick ? 0 : -1);
+  ql_http_count(&io->idle_ns, ql_http_io_now(io) - before_ns);
+  ql_http_count(&io->wakeups, 1);
+  ql_http_count(&io->wakeup_events, count > 0 ? (uint64_t)count : 0);
+  for (int i = 0; i < count; i++) {
+    struct ql_http_watch *watch = ready[i].data.ptr;
+    watch->on_ready(watch, ready[i].events);
+    if (io->now_ns >= io->timer_set_ns)
+      run_alarms(io);
   }
-  int rc = uv_loop_init(&http->uv);
-  if (rc != 0) {
-    close(http->start_fd);
-    curl_multi_cleanup(http->multi);
-    return ql_fail(err, QL_E_INTERNAL, "cannot make the i/o loop: %s", uv_strerror(rc));
-  }
-  uv_loop_configure(&http->uv, UV_METRICS_IDLE_TIME);
-  uv_async_init(&http->uv, &http->wake, on_wake);
-  uv_timer_init(&http->uv, &http->timer);
-  uv_idle_init(&http->uv, &http->kick);
-  uv_poll_init(&http->uv, &http->start_poll, http->start_fd);
-  uv_poll_start(&http->start_poll, UV_READABLE, on_start_timer);
-  http->start_set_ns = UINT64_MAX;
-  http->start_poll.data = http->wake.data = http->timer.data = http->kick.data = http;
-  curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-  curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
-  curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
-  curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-  curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
-  http->no_proxy = make_no_proxy();
-  return 0;
+  if (io->must_kick)
+    ql_http_curl_kick(io);
+  ql_http_conns_bury(io);
+  ql_http_curl_bury(io);
 }
 
 void *ql_http_thread(void *arg) {
-  struct ql_http *http = arg;
-  while (!http->is_stopping)
-    uv_run(&http->uv, UV_RUN_DEFAULT);
-  ql_http_slots_free(http);
-  curl_multi_cleanup(http->multi); // closes the kept connections
-  for (size_t fd = 0; fd < http->watch_cap; fd++)
-    unwatch(http, (curl_socket_t)fd);
-  uv_close((uv_handle_t *)&http->wake, NULL);
-  uv_close((uv_handle_t *)&http->timer, NULL);
-  uv_close((uv_handle_t *)&http->kick, NULL);
-  uv_close((uv_handle_t *)&http->start_poll, NULL);
-  uv_run(&http->uv, UV_RUN_DEFAULT);
-  uv_loop_close(&http->uv);
-  close(http->start_fd);
-  ql_http_alarms_free(&http->starts);
-  free(http->watches);
+  struct ql_http_io *io = arg;
+  while (!io->is_stopping)
+    sleep_and_handle(io);
+  ql_http_conns_close(io);
+  ql_http_curl_close(io);
   return NULL;
+}
+
+int ql_http_io_open(struct ql_http_io *io, struct ql_err *err) {
+  io->stamp_fd = -1;
+  io->timer_set_ns = UINT64_MAX;
+  io->wake.on_ready = on_wake;
+  io->timer.on_ready = on_timer;
+  io->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+  io->wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  io->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  if (io->epoll_fd < 0 || io->wake.fd < 0 || io->timer.fd < 0 ||
+      ql_http_watch_add(io, &io->wake, EPOLLIN | EPOLLET) != 0 ||
+      ql_http_watch_add(io, &io->timer, EPOLLIN | EPOLLET) != 0)
+    return ql_fail(err, QL_E_INTERNAL, "cannot make the i/o loop: %s", strerror(errno));
+  io->bytes = ql_malloc(QL_HTTP_READ_BYTES);
+  return 0;
+}
+
+void ql_http_io_close(struct ql_http_io *io) {
+  const int fds[] = {io->epoll_fd, io->wake.fd, io->timer.fd};
+  for (size_t i = 0; i < QL_LEN(fds); i++)
+    if (fds[i] >= 0)
+      close(fds[i]);
+  ql_http_alarms_free(&io->alarms);
+  free(io->bytes);
 }

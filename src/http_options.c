@@ -79,8 +79,8 @@ void ql_http_options_set(const struct ql_http *http, struct ql_http_job *job) {
 
 // ---- errors -------------------------------------------------------------------------------------------
 
-// Curl's own words, begun in lower case and without the full stop.
-static void quote(char *out, size_t size, const char *text) {
+// Somebody else's words, begun in lower case and without the full stop.
+void ql_http_quote(char *out, size_t size, const char *text) {
   snprintf(out, size, "%s", text);
   size_t len = strlen(out);
   while (len && (out[len - 1] == '\n' || out[len - 1] == '.'))
@@ -109,13 +109,13 @@ static void say_os(struct ql_err *err, const struct ql_http_job *job, enum ql_ki
   char reason[128];
   curl_easy_getinfo(job->slot->easy, CURLINFO_OS_ERRNO, &os_error);
   const char *text = job->slot->error_text[0] ? job->slot->error_text : "no reason given";
-  quote(reason, sizeof reason, os_error ? strerror((int)os_error) : text);
+  ql_http_quote(reason, sizeof reason, os_error ? strerror((int)os_error) : text);
   ql_fail(err, kind, "%s: %s: %s", job->where, what, reason);
 }
 
 static void say_tls(struct ql_err *err, const struct ql_http_job *job) {
   char reason[CURL_ERROR_SIZE];
-  quote(reason, sizeof reason, job->slot->error_text);
+  ql_http_quote(reason, sizeof reason, job->slot->error_text);
   ql_fail(err, QL_E_CONNECT, "%s: no tls connection: %s", job->where, reason);
   ql_hint(err, "name the authority that signed the server's certificate in ca_file");
 }
@@ -123,7 +123,7 @@ static void say_tls(struct ql_err *err, const struct ql_http_job *job) {
 struct ql_err *ql_http_error_of(const struct ql_http_job *job, CURLcode code) {
   struct ql_err *err = ql_calloc(1, sizeof *err);
   char words[CURL_ERROR_SIZE];
-  quote(words, sizeof words, job->slot->error_text[0] ? job->slot->error_text : curl_easy_strerror(code));
+  ql_http_quote(words, sizeof words, job->slot->error_text[0] ? job->slot->error_text : curl_easy_strerror(code));
   switch (code) {
   case CURLE_COULDNT_RESOLVE_HOST:
   case CURLE_COULDNT_RESOLVE_PROXY:

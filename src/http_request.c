@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // http_request: from what a caller asks for to a job that the I/O thread can carry.
 //
-// Runs on the main thread. Checks everything that can be checked before anything is queued, and copies
-// it: after this no pointer of the caller's is kept. The job never changes threads by accident: whoever
-// holds it owns it.
+// Runs on the main thread. Checks everything that can be checked before anything is queued, chooses the transport,
+// and copies it: after this no pointer of the caller's is kept. What the plain transport sends is written out here,
+// head and body in one piece, in a single allocation, so that the I/O thread has one call to make and nothing to do.
 
 #include "http_internal.h"
 
@@ -48,8 +48,9 @@ bool ql_http_is_loopback(const char *host) {
 
 // ---- the url ------------------------------------------------------------------------------------------
 
-static int take_url(struct ql_http_job *job, const char *url, struct ql_err *err) {
-  char *scheme = NULL, *host = NULL, *port = NULL, *path = NULL;
+// By libcurl: checks it, and gives its ordinary form where it is http, without fragment and user.
+static int read_url(struct ql_http_job *job, const char *url, char **ordinary, struct ql_err *err) {
+  char *scheme = NULL, *host = NULL, *port = NULL, *path = NULL, *user = NULL;
   CURLU *parts = curl_url();
   CURLUcode code = parts ? curl_url_set(parts, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY;
   int rc = 0;
@@ -61,6 +62,7 @@ static int take_url(struct ql_http_job *job, const char *url, struct ql_err *err
     curl_url_get(parts, CURLUPART_HOST, &host, 0);
     curl_url_get(parts, CURLUPART_PORT, &port, 0);
     curl_url_get(parts, CURLUPART_PATH, &path, 0);
+    curl_url_get(parts, CURLUPART_USER, &user, 0);
     if (!scheme || !host || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
       rc = ql_fail(err, QL_E_USAGE, "url '%.200s': want http or https, got %s", url, scheme ? scheme : "no scheme");
   }
@@ -70,11 +72,15 @@ static int take_url(struct ql_http_job *job, const char *url, struct ql_err *err
     ql_buf_addf(&where, "%s://%s%s%s%.200s", scheme, host, port ? ":" : "", port ? port : "", path ? path : "/");
     job->where = ql_buf_take(&where, NULL);
     job->is_loopback = ql_http_is_loopback(host);
+    curl_url_set(parts, CURLUPART_FRAGMENT, NULL, 0);
+    if (!user)
+      curl_url_get(parts, CURLUPART_URL, ordinary, 0);
   }
   curl_free(scheme);
   curl_free(host);
   curl_free(port);
   curl_free(path);
+  curl_free(user);
   curl_url_cleanup(parts);
   return rc;
 }
@@ -86,6 +92,31 @@ static bool has_name(const char *header, const char *name) {
   return strncasecmp(header, name, len) == 0 && header[len] == ':';
 }
 
+struct header_facts {
+  bool has_type, has_agent, has_accept, has_host;
+  bool needs_curl; // they change how the body is sent
+  size_t bytes;    // of all of them, line ends counted
+};
+
+static int read_headers(const struct ql_http_request *request, struct header_facts *facts, struct ql_err *err) {
+  *facts = (struct header_facts){0};
+  for (const char *const *at = request->headers; at && *at; at++) {
+    const char *colon = strchr(*at, ':');
+    if (!colon || colon == *at || strpbrk(*at, "\r\n"))
+      return ql_fail(err, QL_E_USAGE, "header '%.80s': want one line 'name: value'", *at);
+    facts->has_type |= has_name(*at, "content-type");
+    facts->has_agent |= has_name(*at, "user-agent");
+    facts->has_accept |= has_name(*at, "accept");
+    facts->has_host |= has_name(*at, "host");
+    facts->needs_curl |= has_name(*at, "transfer-encoding") || has_name(*at, "content-length") ||
+                         has_name(*at, "expect") || has_name(*at, "upgrade");
+    facts->bytes += strlen(*at) + 2;
+  }
+  return 0;
+}
+
+// ---- for curl -----------------------------------------------------------------------------------------
+
 static void add_header(struct ql_http_job *job, const char *text) {
   struct curl_slist *list = curl_slist_append(job->header_list, text);
   if (!list)
@@ -93,14 +124,10 @@ static void add_header(struct ql_http_job *job, const char *text) {
   job->header_list = list;
 }
 
-static int take_headers(struct ql_http_job *job, const struct ql_http_request *request, struct ql_err *err) {
-  bool has_type = false, has_agent = false;
+static void list_headers(struct ql_http_job *job, const struct ql_http_request *request,
+                         const struct header_facts *facts) {
   for (const char *const *at = request->headers; at && *at; at++) {
     const char *colon = strchr(*at, ':');
-    if (!colon || colon == *at || strpbrk(*at, "\r\n"))
-      return ql_fail(err, QL_E_USAGE, "header '%.80s': want one line 'name: value'", *at);
-    has_type |= has_name(*at, "content-type");
-    has_agent |= has_name(*at, "user-agent");
     if (colon[1 + strspn(colon + 1, " \t")] != '\0') {
       add_header(job, *at);
       continue;
@@ -111,14 +138,11 @@ static int take_headers(struct ql_http_job *job, const struct ql_http_request *r
     free(empty);
   }
   add_header(job, "Expect:"); // or a body over 1 MB waits a second for "100 Continue"
-  if (request->body && !has_type)
+  if (request->body && !facts->has_type)
     add_header(job, "Content-Type: application/json");
-  if (!has_agent)
+  if (!facts->has_agent)
     add_header(job, "User-Agent: qlua");
-  return 0;
 }
-
-// ---- the job ------------------------------------------------------------------------------------------
 
 static size_t size_of(const char *text) { return text ? strlen(text) + 1 : 0; }
 
@@ -150,6 +174,104 @@ static void copy_strings(struct ql_http_job *job) {
   r->headers = NULL;
 }
 
+// ---- for the plain transport --------------------------------------------------------------------------
+
+static void add(char **at, const char *bytes, size_t len) {
+  memcpy(*at, bytes, len);
+  *at += len;
+}
+#define ADD_TEXT(at, text) add(at, text, sizeof(text) - 1)
+
+static void add_text(char **at, const char *text) { add(at, text, strlen(text)); }
+
+static void add_number(char **at, size_t number) {
+  char digits[24];
+  int len = snprintf(digits, sizeof digits, "%zu", number);
+  add(at, digits, (size_t)len);
+}
+
+// "host" or "host:port" as the Host header has it: 80 is not spoken.
+static void add_host(char **at, const struct ql_http_url *url) {
+  add(at, url->host, url->host_len);
+  if (!url->port || (url->port_len == 2 && memcmp(url->port, "80", 2) == 0))
+    return;
+  ADD_TEXT(at, ":");
+  add(at, url->port, url->port_len);
+}
+
+static void add_head(char **at, const struct ql_http_request *request, const struct ql_http_url *url,
+                     const struct header_facts *facts, const char *method, bool has_body) {
+  add_text(at, method);
+  ADD_TEXT(at, " ");
+  if (!url->target_len || url->target[0] != '/')
+    ADD_TEXT(at, "/");
+  add(at, url->target, url->target_len);
+  ADD_TEXT(at, " HTTP/1.1\r\n");
+  if (!facts->has_host) {
+    ADD_TEXT(at, "Host: ");
+    add_host(at, url);
+    ADD_TEXT(at, "\r\n");
+  }
+  if (!facts->has_accept)
+    ADD_TEXT(at, "Accept: */*\r\n");
+  for (const char *const *header = request->headers; header && *header; header++) {
+    add_text(at, *header);
+    ADD_TEXT(at, "\r\n");
+  }
+  if (request->body && !facts->has_type)
+    ADD_TEXT(at, "Content-Type: application/json\r\n");
+  if (!facts->has_agent)
+    ADD_TEXT(at, "User-Agent: qlua\r\n");
+  if (has_body) {
+    ADD_TEXT(at, "Content-Length: ");
+    add_number(at, request->body_len);
+    ADD_TEXT(at, "\r\n");
+  }
+  ADD_TEXT(at, "\r\n");
+}
+
+#define HEAD_ROOM 256 // for what add_head adds by itself
+
+static void write_wire(struct ql_http_job *job, const struct ql_http_request *request, const struct ql_http_url *url,
+                       const struct header_facts *facts) {
+  const char *method = request->method ? request->method : request->body ? "POST" : "GET";
+  job->wire.is_head = strcmp(method, "HEAD") == 0;
+  bool has_body = !job->wire.is_head && (request->body || strcmp(method, "POST") == 0);
+  size_t host_size = url->host_len + url->port_len + 1;
+  size_t unix_size = request->unix_socket ? strlen(request->unix_socket) : 0;
+  size_t where_len = job->where ? 0 : (size_t)(url->target - url->host) + url->path_len + sizeof "http:///";
+  job->arena = ql_malloc(where_len + unix_size + host_size + 16 + strlen(method) + url->target_len + host_size +
+                         facts->bytes + HEAD_ROOM + (has_body ? request->body_len : 0));
+  char *at = job->arena;
+  if (!job->where) {
+    size_t path_len = url->path_len < 200 ? url->path_len : 200;
+    job->where = at;
+    ADD_TEXT(&at, "http://");
+    add(&at, url->host, (size_t)(url->target - url->host) + path_len);
+    add(&at, path_len ? "" : "/", path_len ? 1 : 2); // with its end
+  }
+  job->wire.peer = at;
+  if (request->unix_socket) {
+    ADD_TEXT(&at, "unix ");
+    add(&at, request->unix_socket, unix_size);
+  } else {
+    add(&at, url->host, url->host_len);
+    ADD_TEXT(&at, ":");
+    add(&at, url->port ? url->port : "80", url->port ? url->port_len : 2);
+  }
+  ADD_TEXT(&at, "\0");
+  job->wire.bytes = at;
+  add_head(&at, request, url, facts, method, has_body);
+  if (has_body && request->body_len)
+    add(&at, request->body, request->body_len);
+  job->wire.len = (size_t)(at - job->wire.bytes);
+  struct ql_http_request *r = &job->request;
+  r->method = r->url = r->body = r->unix_socket = r->ca_file = r->pin = NULL;
+  r->headers = NULL;
+}
+
+// ---- the job ------------------------------------------------------------------------------------------
+
 static int check(const struct ql_http_request *request, struct ql_err *err) {
   if (!request->url)
     return ql_fail(err, QL_E_USAGE, "request: field 'url' is missing");
@@ -165,7 +287,68 @@ static int check(const struct ql_http_request *request, struct ql_err *err) {
   return 0;
 }
 
-struct ql_http_job *ql_http_job_new(const struct ql_http_request *request, struct ql_err *err) {
+// Why the plain transport cannot carry it, or NULL.
+static const char *why_not_plain(const struct ql_http *http, const struct ql_http_job *job,
+                                 const struct header_facts *facts, bool is_ordinary) {
+  const struct ql_http_request *request = &job->request;
+  if (!is_ordinary)
+    return "its url";
+  if (request->max_redirects)
+    return "max_redirects";
+  if (request->sink_path)
+    return "sink_path";
+  if (facts->needs_curl)
+    return "its headers";
+  if (http->has_proxy && !request->unix_socket && !job->is_loopback)
+    return "a proxy";
+  return NULL;
+}
+
+static bool is_loopback_url(const struct ql_http_url *url) {
+  char host[64];
+  if (url->host_len >= sizeof host)
+    return false;
+  memcpy(host, url->host, url->host_len);
+  host[url->host_len] = '\0';
+  return ql_http_is_loopback(host);
+}
+
+static int choose(const struct ql_http *http, struct ql_http_job *job, const struct ql_http_request *request,
+                  struct ql_err *err) {
+  struct header_facts facts;
+  struct ql_http_url url;
+  char *ordinary = NULL;
+  if (read_headers(request, &facts, err) != 0)
+    return -1;
+  bool is_ordinary = request->transport != QL_HTTP_CURL && ql_http_url_split(request->url, &url);
+  if (is_ordinary) {
+    job->is_loopback = is_loopback_url(&url);
+  } else {
+    if (read_url(job, request->url, &ordinary, err) != 0)
+      return -1;
+    is_ordinary = ordinary && ql_http_url_split(ordinary, &url);
+  }
+  const char *reason = why_not_plain(http, job, &facts, is_ordinary);
+  int rc = 0;
+  if (reason && request->transport == QL_HTTP_PLAIN) {
+    rc = ql_fail(err, QL_E_USAGE, "url '%.200s': the plain transport cannot carry %s", request->url, reason);
+  } else if (!reason && request->transport != QL_HTTP_CURL) {
+    job->is_plain = true;
+    write_wire(job, request, &url, &facts);
+  } else {
+    char *ignored = NULL;
+    if (!job->where)
+      rc = read_url(job, request->url, &ignored, err);
+    curl_free(ignored);
+    list_headers(job, request, &facts);
+    copy_strings(job);
+  }
+  curl_free(ordinary);
+  return rc;
+}
+
+struct ql_http_job *ql_http_job_new(const struct ql_http *http, const struct ql_http_request *request,
+                                    struct ql_err *err) {
   if (check(request, err) != 0)
     return NULL;
   struct ql_http_job *job = ql_calloc(1, sizeof *job);
@@ -176,11 +359,10 @@ struct ql_http_job *ql_http_job_new(const struct ql_http_request *request, struc
     job->request.max_body_bytes = DEFAULT_MAX_BODY_BYTES;
   if (!job->request.max_event_bytes)
     job->request.max_event_bytes = DEFAULT_MAX_EVENT_BYTES;
-  if (take_url(job, request->url, err) != 0 || take_headers(job, request, err) != 0) {
+  if (choose(http, job, request, err) != 0) {
     ql_http_job_free(job);
     return NULL;
   }
-  copy_strings(job);
   job->reply = ql_calloc(1, sizeof *job->reply);
   job->reply->wants_events = request->sse;
   ql_buf_init(&job->reply->body, job->request.max_body_bytes);
@@ -189,7 +371,8 @@ struct ql_http_job *ql_http_job_new(const struct ql_http_request *request, struc
 
 void ql_http_job_free(struct ql_http_job *job) {
   curl_slist_free_all(job->header_list);
-  free(job->where);
+  if (job->where != job->arena) // else it is the arena's first text
+    free(job->where);
   free(job->arena);
   free(job->failure);
   free(job);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// http_transfer: one request's way through curl: start, headers, body, time limits, end.
+// http_transfer: one request's way through curl: start, headers, body, end.
 //
 // Runs on the I/O thread. The write callback reads the clock before it does anything else: that number is
-// what this program is for. Its limits are checked by one timer per transfer that is set for the earliest
-// one and looks again when it fires, so that an event costs no timer work.
+// what this program is for.
 
 #include "http_internal.h"
 
@@ -11,78 +10,13 @@
 #include <string.h>
 #include <strings.h>
 
-// ---- time limits --------------------------------------------------------------------------------------
-
-#define MS UINT64_C(1000000)
-
-static void earlier(uint64_t *due_ns, const char **what, uint32_t *limit_ms, uint64_t from_ns, uint32_t ms,
-                    const char *name) {
-  if (!ms || from_ns + ms * MS >= *due_ns)
-    return;
-  *due_ns = from_ns + ms * MS;
-  *what = name;
-  *limit_ms = ms;
-}
-
-// When the next limit ends, and which; UINT64_MAX for none.
-static uint64_t due(const struct ql_http_job *job, const char **what, uint32_t *limit_ms) {
-  const struct ql_http_request *request = &job->request;
-  const struct ql_http_marks *marks = &job->reply->marks;
-  uint64_t due_ns = UINT64_MAX;
-  if (!job->connected_ns)
-    earlier(&due_ns, what, limit_ms, marks->start_ns, request->connect_ms, "no connection");
-  else if (!marks->first_byte_ns)
-    earlier(&due_ns, what, limit_ms, job->connected_ns, request->first_byte_ms, "no first byte");
-  else
-    earlier(&due_ns, what, limit_ms, job->progress_ns, request->idle_ms,
-            job->is_stream ? "no further event" : "no further byte");
-  earlier(&due_ns, what, limit_ms, marks->start_ns, request->total_ms, "not finished");
-  return due_ns;
-}
-
-static void on_deadline(uv_timer_t *timer);
-
-static void arm(struct ql_http_job *job) {
-  const char *what;
-  uint32_t limit_ms;
-  uint64_t due_ns = due(job, &what, &limit_ms);
-  if (due_ns >= job->armed_ns)
-    return; // the timer will look again in time
-  uint64_t now_ns = ql_now_ns();
-  uint64_t wait_ms = due_ns > now_ns ? (due_ns - now_ns + MS - 1) / MS : 0;
-  job->armed_ns = due_ns;
-  uv_update_time(job->slot->deadline.loop);
-  uv_timer_start(&job->slot->deadline, on_deadline, wait_ms, 0);
-}
-
-static void on_deadline(uv_timer_t *timer) {
-  struct ql_http_slot *slot = timer->data;
-  struct ql_http_job *job = slot->job;
-  const char *what = "";
-  uint32_t limit_ms = 0;
-  job->armed_ns = UINT64_MAX;
-  if (due(job, &what, &limit_ms) > ql_now_ns()) {
-    arm(job);
-    return;
-  }
-  job->failure = ql_calloc(1, sizeof *job->failure);
-  ql_fail(job->failure, QL_E_TIMEOUT, "%s: %s within %u ms", job->where, what, (unsigned)limit_ms);
-  ql_http_transfer_done(job->lane->http, job, CURLE_OPERATION_TIMEDOUT);
-}
-
 // ---- what curl calls ----------------------------------------------------------------------------------
-
-static struct ql_err *failure_of(struct ql_http_job *job) {
-  if (!job->failure)
-    job->failure = ql_calloc(1, sizeof *job->failure);
-  return job->failure;
-}
 
 static int on_connected(void *arg, char *to_ip, char *from_ip, int to_port, int from_port) {
   (void)to_ip, (void)from_ip, (void)to_port, (void)from_port;
   struct ql_http_job *job = arg;
   job->connected_ns = ql_now_ns();
-  arm(job);
+  ql_http_limits_arm(job);
   return CURL_PREREQFUNC_OK;
 }
 
@@ -95,7 +29,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg) {
   } else if (len && (line[0] == '\r' || line[0] == '\n')) {
     job->has_all_headers = true;
   } else if (!ql_http_headers_add(&job->reply->headers, line, len)) {
-    ql_fail(failure_of(job), QL_E_LIMIT, "%s: want at most %d bytes of headers, got more", job->where,
+    ql_fail(ql_http_failure_of(job), QL_E_LIMIT, "%s: want at most %d bytes of headers, got more", job->where,
             QL_HTTP_MAX_HEADER_BYTES);
     return 0;
   }
@@ -104,39 +38,11 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg) {
   return len;
 }
 
-static uint32_t add_joined(struct ql_http_reply *reply, const char *text, size_t len) {
-  uint32_t at = (uint32_t)reply->joined.len;
-  ql_buf_add(&reply->joined, text, len);
-  ql_buf_add(&reply->joined, "", 1);
-  return at;
-}
-
-static void on_event(void *arg, const struct ql_sse_event *event) {
-  struct ql_http_job *job = arg;
-  struct ql_http_reply *reply = job->reply;
-  if (reply->event_count == job->event_cap) {
-    job->event_cap = job->event_cap ? job->event_cap * 2 : 64;
-    reply->events = ql_realloc(reply->events, job->event_cap * sizeof *reply->events);
-  }
-  reply->events[reply->event_count++] = (struct ql_http_event){
-      .at_ns = event->at_ns,
-      .end_offset = (uint32_t)event->end_offset,
-      .data_len = (uint32_t)event->data_len,
-      .joined_at = event->data_lines == 1 ? QL_HTTP_IN_BODY : add_joined(reply, event->data, event->data_len),
-      .name_at = event->name_len ? add_joined(reply, event->name, event->name_len) : QL_HTTP_IN_BODY,
-      .done = event->kind == QL_SSE_DONE,
-      .incomplete = event->incomplete,
-  };
-  atomic_fetch_add_explicit(&job->lane->events, 1, memory_order_relaxed);
-}
-
 static long status_of(const struct ql_http_job *job) {
   long status = 0;
   curl_easy_getinfo(job->slot->easy, CURLINFO_RESPONSE_CODE, &status);
   return status;
 }
-
-static bool is_success(long status) { return status >= 200 && status < 300; }
 
 // "bytes 5-9/10" or "bytes */10"; UINT64_MAX for what is not there.
 static void read_content_range(const struct ql_http_job *job, uint64_t *first, uint64_t *total) {
@@ -158,57 +64,34 @@ static int open_sink(struct ql_http_job *job) {
     read_content_range(job, &first, &total);
     from = job->request.resume_from;
     if (first != from)
-      return ql_fail(failure_of(job), QL_E_PROTOCOL, "%s: asked for bytes from %llu, got other ones", job->where,
+      return ql_fail(ql_http_failure_of(job), QL_E_PROTOCOL, "%s: asked for bytes from %llu, got other ones", job->where,
                      (unsigned long long)from);
   }
   struct ql_err err;
   if (ql_http_sink_open(&job->sink, job->request.sink_path, from, &err) != 0) {
-    *failure_of(job) = err;
+    *ql_http_failure_of(job) = err;
     return -1;
   }
   job->is_sinking = true;
   curl_easy_getinfo(job->slot->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &len);
-  atomic_store_explicit(&job->lane->file_total_bytes, len < 0 ? 0 : from + (uint64_t)len, memory_order_relaxed);
+  atomic_store_explicit(&job->part->file_total_bytes, len < 0 ? 0 : from + (uint64_t)len, memory_order_relaxed);
   return 0;
-}
-
-// A refusal is JSON, also when a stream was asked for.
-static bool is_event_stream(const struct ql_http_job *job, long status) {
-  const char *type = ql_http_headers_find(&job->reply->headers, "content-type");
-  return job->request.sse && is_success(status) && !(type && strncasecmp(type, "application/json", 16) == 0);
 }
 
 static int begin_body(struct ql_http_job *job, uint64_t now_ns) {
   long status = status_of(job);
-  job->reply->marks.first_byte_ns = job->progress_ns = now_ns;
-  job->is_stream = is_event_stream(job, status);
-  if (job->is_stream)
-    ql_sse_init(&job->sse, job->request.max_event_bytes);
-  if (job->request.sink_path && is_success(status) && open_sink(job) != 0)
-    return -1;
-  arm(job);
-  return 0;
+  ql_http_body_begin(job, status, now_ns);
+  return job->request.sink_path && ql_http_is_success(status) ? open_sink(job) : 0;
 }
 
-static int keep_body(struct ql_http_job *job, const char *bytes, size_t len) {
-  struct ql_buf *body = &job->reply->body;
-  size_t room = body->limit_bytes - body->len;
-  ql_buf_add(body, bytes, len < room ? len : room);
-  if (len <= room)
-    return 0;
-  return ql_fail(failure_of(job), QL_E_LIMIT, "%s: want a body of at most %zu bytes, got more", job->where,
-                 body->limit_bytes);
-}
-
-static int split_events(struct ql_http_job *job, const char *bytes, size_t len, uint64_t now_ns) {
+static int sink_body(struct ql_http_job *job, const char *bytes, size_t len, uint64_t now_ns) {
   struct ql_err err;
-  uint64_t payload_before = job->sse.payload_bytes;
-  if (ql_sse_feed(&job->sse, bytes, len, now_ns, on_event, job, &err) != 0) {
-    *failure_of(job) = err;
+  job->progress_ns = now_ns;
+  if (ql_http_sink_write(&job->sink, job->request.sink_path, bytes, len, &err) != 0) {
+    *ql_http_failure_of(job) = err;
     return -1;
   }
-  if (job->sse.payload_bytes != payload_before) // a keep-alive comment is no sign of life of the model
-    job->progress_ns = now_ns;
+  atomic_store_explicit(&job->part->file_bytes, job->sink.at, memory_order_relaxed);
   return 0;
 }
 
@@ -216,78 +99,69 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg) {
   uint64_t now_ns = ql_now_ns();
   struct ql_http_job *job = arg;
   struct ql_http_marks *marks = &job->reply->marks;
-  struct ql_http_lane *lane = job->lane;
+  struct ql_http_part *part = job->part;
   size_t len = size * count;
+  part->io->now_ns = now_ns;
   marks->last_byte_ns = now_ns;
   marks->reads++;
-  job->reply->stamp_source = QL_HTTP_USER_STAMP;
-  atomic_fetch_add_explicit(&lane->received_bytes, len, memory_order_relaxed);
-  atomic_fetch_add_explicit(&lane->reads, 1, memory_order_relaxed);
+  ql_http_count(&part->received_bytes, len);
+  ql_http_count(&part->reads, 1);
   if (!marks->first_byte_ns && begin_body(job, now_ns) != 0)
     return 0;
-  if (job->is_sinking) {
-    struct ql_err err;
-    job->progress_ns = now_ns;
-    if (ql_http_sink_write(&job->sink, job->request.sink_path, bytes, len, &err) != 0) {
-      *failure_of(job) = err;
-      return 0;
-    }
-    atomic_store_explicit(&lane->file_bytes, job->sink.at, memory_order_relaxed);
-    return len;
-  }
-  if (!job->is_stream)
-    job->progress_ns = now_ns;
-  else if (split_events(job, bytes, len, now_ns) != 0) {
-    keep_body(job, bytes, len);
-    return 0;
-  }
-  return keep_body(job, bytes, len) == 0 ? len : 0;
+  int rc = job->is_sinking ? sink_body(job, bytes, len, now_ns) : ql_http_body_take(job, bytes, len, now_ns);
+  return rc == 0 ? len : 0;
 }
 
 // ---- slots --------------------------------------------------------------------------------------------
 
-static struct ql_http_slot *take_slot(struct ql_http *http) {
-  struct ql_http_slot *slot = http->free_slots;
+static struct ql_http_slot *take_slot(struct ql_http_io *io) {
+  struct ql_http_slot *slot = io->free_slots;
   if (slot) {
-    http->free_slots = slot->next_free;
+    io->free_slots = slot->next_free;
     return slot;
   }
   slot = ql_calloc(1, sizeof *slot);
   slot->easy = curl_easy_init();
   if (!slot->easy)
     abort(); // out of memory, as in base.c
-  uv_timer_init(&http->uv, &slot->deadline);
-  slot->deadline.data = slot;
   return slot;
 }
 
-static void give_slot_back(struct ql_http *http, struct ql_http_slot *slot) {
-  uv_timer_stop(&slot->deadline);
+static void give_slot_back(struct ql_http_io *io, struct ql_http_slot *slot) {
   curl_easy_reset(slot->easy);
   slot->error_text[0] = '\0';
-  slot->job = NULL;
-  slot->next_free = http->free_slots;
-  http->free_slots = slot;
+  slot->next_free = io->free_slots;
+  io->free_slots = slot;
 }
 
-static void free_slot(uv_handle_t *deadline) { free(deadline->data); }
-
-void ql_http_slots_free(struct ql_http *http) {
-  while (http->free_slots) {
-    struct ql_http_slot *slot = http->free_slots;
-    http->free_slots = slot->next_free;
+void ql_http_slots_free(struct ql_http_io *io) {
+  while (io->free_slots) {
+    struct ql_http_slot *slot = io->free_slots;
+    io->free_slots = slot->next_free;
     curl_easy_cleanup(slot->easy);
-    uv_close((uv_handle_t *)&slot->deadline, free_slot);
+    free(slot);
   }
 }
 
 // ---- start and end ------------------------------------------------------------------------------------
 
-void ql_http_transfer_start(struct ql_http *http, struct ql_http_job *job) {
-  job->slot = take_slot(http);
-  job->slot->job = job;
+static void fail_at_once(struct ql_http_job *job) {
+  job->reply->error = job->failure;
+  job->failure = NULL;
+  ql_http_job_ended(job);
+}
+
+void ql_http_transfer_start(struct ql_http_job *job) {
+  struct ql_http_io *io = job->part->io;
+  struct ql_err err;
+  if (ql_http_curl_open(io, &err) != 0) {
+    *ql_http_failure_of(job) = err;
+    fail_at_once(job);
+    return;
+  }
+  job->slot = take_slot(io);
   CURL *easy = job->slot->easy;
-  ql_http_options_set(http, job);
+  ql_http_options_set(io->http, job);
   curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, job);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, ql_http_open_socket);
@@ -296,15 +170,14 @@ void ql_http_transfer_start(struct ql_http *http, struct ql_http_job *job) {
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, job);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, job);
-  job->armed_ns = UINT64_MAX;
-  job->reply->marks.start_ns = ql_now_ns();
-  CURLMcode code = curl_multi_add_handle(http->multi, easy);
+  ql_http_job_start_mark(job);
+  CURLMcode code = curl_multi_add_handle(io->multi, easy);
   if (code != CURLM_OK) {
-    ql_fail(failure_of(job), QL_E_INTERNAL, "%s: libcurl: %s", job->where, curl_multi_strerror(code));
-    ql_http_transfer_done(http, job, CURLE_FAILED_INIT);
+    ql_fail(ql_http_failure_of(job), QL_E_INTERNAL, "%s: libcurl: %s", job->where, curl_multi_strerror(code));
+    ql_http_transfer_done(job, CURLE_FAILED_INIT);
     return;
   }
-  arm(job);
+  ql_http_limits_begin(job);
 }
 
 // 416: the file is whole already, or it is longer than what the server has and must be fetched anew.
@@ -321,7 +194,7 @@ static bool must_restart(struct ql_http_job *job, CURLcode code) {
   return true;
 }
 
-static void restart(struct ql_http *http, struct ql_http_job *job) {
+static void restart(struct ql_http_job *job) {
   struct ql_http_marks *marks = &job->reply->marks;
   job->is_restarted = true;
   job->request.resume_from = 0;
@@ -330,43 +203,40 @@ static void restart(struct ql_http *http, struct ql_http_job *job) {
   job->has_all_headers = false;
   job->connected_ns = marks->first_byte_ns = marks->last_byte_ns = 0;
   curl_easy_setopt(job->slot->easy, CURLOPT_RANGE, NULL);
-  curl_multi_add_handle(http->multi, job->slot->easy);
+  curl_multi_add_handle(job->part->io->multi, job->slot->easy);
 }
 
 static void end_body(struct ql_http_job *job, CURLcode code) {
   struct ql_err err;
-  if (job->is_stream) {
-    if (ql_sse_end(&job->sse, on_event, job, &err) != 0 && !job->failure)
-      *failure_of(job) = err;
-    job->reply->comments = job->sse.comments;
-    ql_sse_free(&job->sse);
-  }
+  ql_http_body_end(job);
   bool is_empty_file = code == CURLE_OK && !job->failure && job->request.sink_path && !job->is_sinking &&
-                       is_success(status_of(job)) && !job->reply->marks.first_byte_ns;
+                       ql_http_is_success(status_of(job)) && !job->reply->marks.first_byte_ns;
   if (is_empty_file)
     open_sink(job);
   if (job->is_sinking) {
     job->reply->sink_bytes = job->sink.at;
     if (ql_http_sink_close(&job->sink, job->request.sink_path, &err) != 0 && !job->failure)
-      *failure_of(job) = err;
+      *ql_http_failure_of(job) = err;
   }
 }
 
-void ql_http_transfer_done(struct ql_http *http, struct ql_http_job *job, CURLcode code) {
+void ql_http_transfer_done(struct ql_http_job *job, CURLcode code) {
   struct ql_http_reply *reply = job->reply;
+  struct ql_http_io *io = job->part->io;
   CURL *easy = job->slot->easy;
   long status = status_of(job), connections = 0;
   curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connections);
-  atomic_fetch_add_explicit(&job->lane->connections, (uint64_t)connections, memory_order_relaxed);
+  ql_http_count(&job->part->connections, (uint64_t)connections);
   if (!job->connected_ns && job->failure) // see ql_http_open_socket; when curl ends it, it has also told us
-    ql_http_unwatch_job(http, job);
-  curl_multi_remove_handle(http->multi, easy);
+    ql_http_unwatch_job(job);
+  curl_multi_remove_handle(io->multi, easy);
   if (must_restart(job, code)) {
-    restart(http, job);
+    restart(job);
     return;
   }
   end_body(job, code);
   reply->status = status >= 200 ? (int)status : 0;
+  reply->stamp_source = reply->marks.last_byte_ns ? QL_HTTP_USER_STAMP : QL_HTTP_NO_STAMP;
   if (connections > 0)
     reply->marks.connect_ns = job->connected_ns;
   // Curl takes an answer that ends inside its headers for one without a body.
@@ -378,19 +248,9 @@ void ql_http_transfer_done(struct ql_http *http, struct ql_http_job *job, CURLco
   } else if (code != CURLE_OK) {
     reply->error = ql_http_error_of(job, code);
   }
-  give_slot_back(http, job->slot);
+  give_slot_back(io, job->slot);
   job->slot = NULL;
   ql_http_job_ended(job);
 }
 
-void ql_http_transfer_cancel(struct ql_http *http, struct ql_http_job *job) {
-  ql_fail(failure_of(job), QL_E_CANCELLED, "%s: cancelled %s", job->where,
-          job->slot ? "in flight" : "before it was sent");
-  if (job->slot) {
-    ql_http_transfer_done(http, job, CURLE_ABORTED_BY_CALLBACK);
-    return;
-  }
-  job->reply->error = job->failure;
-  job->failure = NULL;
-  ql_http_job_ended(job);
-}
+void ql_http_transfer_stop(struct ql_http_job *job) { ql_http_transfer_done(job, CURLE_ABORTED_BY_CALLBACK); }

@@ -8,8 +8,7 @@
 // or the collector frees it. Misuse of a field raises at the caller; what the world does, and a url it
 // gave us, comes back as reply.error.
 
-#include "http.h"
-#include "sse.h"
+#include "lua_http.h"
 #include "task.h"
 
 #include <lauxlib.h>
@@ -21,9 +20,8 @@ int ql_open_http(lua_State *L);
 #define CLIENT "qlua.http.client"
 #define THREAD "qlua.http.thread"
 #define BOX "qlua.http.box"
-#define SPLITTER "qlua.http.splitter"
 
-static char thread_key, box_key; // their addresses are keys of the registry
+static char thread_key, box_key, count_key; // their addresses are keys of the registry
 
 struct box {
   struct ql_http_reply *reply;
@@ -45,6 +43,25 @@ static int box_gc(lua_State *L) {
   return 0;
 }
 
+// The number that set_io_threads was told, 0 for none.
+static uint32_t asked_threads(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &count_key);
+  uint32_t count = (uint32_t)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return count;
+}
+
+// set_io_threads(n): before the first client
+static int set_io_threads(lua_State *L) {
+  lua_Integer count = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, count >= 1 && count <= QL_HTTP_MAX_THREADS, 1, "want a number from 1 to 64");
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &thread_key) == LUA_TUSERDATA)
+    return luaL_error(L, "set_io_threads: the i/o threads are running already: set their number before the first client");
+  lua_pushinteger(L, count);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &count_key);
+  return 0;
+}
+
 // Finalizers run in reverse order of marking, so each client is closed before the thread.
 static struct ql_http *open_thread(lua_State *L, struct ql_err *err) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &thread_key) == LUA_TUSERDATA) {
@@ -56,7 +73,7 @@ static struct ql_http *open_thread(lua_State *L, struct ql_err *err) {
   struct ql_http **thread = lua_newuserdatauv(L, sizeof *thread, 0);
   *thread = NULL;
   luaL_setmetatable(L, THREAD);
-  *thread = ql_http_open(ql_task_loop(L), err);
+  *thread = ql_http_open(ql_task_loop(L), &(struct ql_http_options){.io_threads = asked_threads(L)}, err);
   if (*thread) {
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &thread_key);
@@ -69,7 +86,7 @@ static struct ql_http *open_thread(lua_State *L, struct ql_err *err) {
 
 // ---- from a table to a request --------------------------------------------------------------------------
 
-enum field_type { TEXT, BYTES, FLAG, U32, SIZE, U64, HEADERS };
+enum field_type { TEXT, BYTES, FLAG, U32, SIZE, U64, HEADERS, TRANSPORT };
 struct field {
   const char *name;
   enum field_type type;
@@ -83,7 +100,7 @@ static const struct field fields[] = {
     FIELD(pin, TEXT),             FIELD(connect_ms, U32),       FIELD(first_byte_ms, U32),
     FIELD(idle_ms, U32),          FIELD(total_ms, U32),         FIELD(max_body_bytes, SIZE),
     FIELD(max_event_bytes, SIZE), FIELD(max_redirects, U32),    FIELD(sink_path, TEXT),
-    FIELD(resume_from, U64),      FIELD(start_at_ns, U64),
+    FIELD(resume_from, U64),      FIELD(start_at_ns, U64),      FIELD(transport, TRANSPORT),
 };
 
 static const struct field *find_field(const char *name) {
@@ -141,6 +158,16 @@ static const char *const *read_headers(lua_State *L) {
   return list;
 }
 
+static enum ql_http_transport read_transport(lua_State *L) {
+  static const char *const names[] = {"auto", "plain", "curl"}; // in the order of the enum
+  const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1);
+  for (size_t i = 0; i < QL_LEN(names); i++)
+    if (strcmp(names[i], name) == 0)
+      return (enum ql_http_transport)i;
+  luaL_error(L, "request: field 'transport': want auto, plain or curl, got %s", name);
+  return QL_HTTP_AUTO; // never reached
+}
+
 static uint64_t read_number(lua_State *L, const char *name, uint64_t max) {
   int is_whole;
   lua_Integer value = lua_tointegerx(L, -1, &is_whole);
@@ -185,6 +212,9 @@ static void read_field(lua_State *L, const struct field *field, struct ql_http_r
   case HEADERS:
     request->headers = read_headers(L);
     break;
+  case TRANSPORT:
+    request->transport = read_transport(L);
+    break;
   }
 }
 
@@ -211,22 +241,15 @@ static void read_fields(lua_State *L, int table, struct ql_http_request *request
 
 // ---- from a reply to a table ----------------------------------------------------------------------------
 
-static void set_time(lua_State *L, const char *name, uint64_t value) {
-  if (!value)
-    return;
-  lua_pushinteger(L, (lua_Integer)value);
-  lua_setfield(L, -2, name);
-}
-
 static void push_marks(lua_State *L, const struct ql_http_marks *marks) {
   lua_createtable(L, 0, 8);
-  set_time(L, "queued_ns", marks->queued_ns);
-  set_time(L, "due_ns", marks->due_ns);
-  set_time(L, "start_ns", marks->start_ns);
-  set_time(L, "connect_ns", marks->connect_ns);
-  set_time(L, "sent_ns", marks->sent_ns);
-  set_time(L, "first_byte_ns", marks->first_byte_ns);
-  set_time(L, "last_byte_ns", marks->last_byte_ns);
+  ql_http_set_time(L, "queued_ns", marks->queued_ns);
+  ql_http_set_time(L, "due_ns", marks->due_ns);
+  ql_http_set_time(L, "start_ns", marks->start_ns);
+  ql_http_set_time(L, "connect_ns", marks->connect_ns);
+  ql_http_set_time(L, "sent_ns", marks->sent_ns);
+  ql_http_set_time(L, "first_byte_ns", marks->first_byte_ns);
+  ql_http_set_time(L, "last_byte_ns", marks->last_byte_ns);
   lua_pushinteger(L, (lua_Integer)marks->reads);
   lua_setfield(L, -2, "reads");
 }
@@ -242,23 +265,6 @@ static void push_headers(lua_State *L, const struct ql_buf *headers) {
   }
 }
 
-static void set_flag(lua_State *L, const char *name, bool value) {
-  if (!value)
-    return;
-  lua_pushboolean(L, 1);
-  lua_setfield(L, -2, name);
-}
-
-// One event with what every event has; what few have is added by the caller.
-static void push_event(lua_State *L, const char *data, size_t len, uint64_t at_ns, uint64_t bytes) {
-  lua_createtable(L, 0, 3);
-  lua_pushlstring(L, data, len);
-  lua_setfield(L, -2, "data");
-  set_time(L, "at_ns", at_ns);
-  lua_pushinteger(L, (lua_Integer)bytes);
-  lua_setfield(L, -2, "bytes");
-}
-
 static void push_events(lua_State *L, const struct ql_http_reply *reply) {
   uint32_t before = 0;
   lua_createtable(L, (int)reply->event_count, 0);
@@ -266,9 +272,9 @@ static void push_events(lua_State *L, const struct ql_http_reply *reply) {
     const struct ql_http_event *event = &reply->events[i];
     size_t len;
     const char *data = ql_http_event_data(reply, i, &len);
-    push_event(L, data, len, event->at_ns, event->end_offset - before);
-    set_flag(L, "done", event->done);
-    set_flag(L, "incomplete", event->incomplete);
+    ql_http_push_event(L, data, len, event->at_ns, event->end_offset - before);
+    ql_http_set_flag(L, "done", event->done);
+    ql_http_set_flag(L, "incomplete", event->incomplete);
     if (event->name_at != QL_HTTP_IN_BODY) {
       lua_pushstring(L, reply->joined.data + event->name_at);
       lua_setfield(L, -2, "name");
@@ -278,80 +284,19 @@ static void push_events(lua_State *L, const struct ql_http_reply *reply) {
   }
 }
 
-#define STAMP_BYTES 12
-
 // "<I4I8" for each event: end_offset, at_ns.
 static void push_stamps(lua_State *L, const struct ql_http_reply *reply) {
   luaL_Buffer buffer;
   luaL_buffinit(L, &buffer);
   for (size_t i = 0; i < reply->event_count; i++) {
-    char *at = luaL_prepbuffsize(&buffer, STAMP_BYTES);
+    char *at = luaL_prepbuffsize(&buffer, QL_HTTP_STAMP_BYTES);
     for (unsigned byte = 0; byte < 4; byte++)
       at[byte] = (char)(reply->events[i].end_offset >> (8 * byte) & 0xFF);
     for (unsigned byte = 0; byte < 8; byte++)
       at[4 + byte] = (char)(reply->events[i].at_ns >> (8 * byte) & 0xFF);
-    luaL_addsize(&buffer, STAMP_BYTES);
+    luaL_addsize(&buffer, QL_HTTP_STAMP_BYTES);
   }
   luaL_pushresult(&buffer);
-}
-
-// ---- a stored stream, split again -------------------------------------------------------------------------
-
-// Lives in a userdata: the callback below raises when memory ends, and then the collector frees the parser.
-struct splitter {
-  struct ql_sse sse;
-  lua_State *L;
-  const char *stamps;
-  size_t stamp_count;
-  lua_Integer count;
-  uint64_t before;
-};
-
-static int splitter_gc(lua_State *L) {
-  struct splitter *splitter = luaL_checkudata(L, 1, SPLITTER);
-  ql_sse_free(&splitter->sse);
-  return 0;
-}
-
-static uint64_t read_stamp(const char *stamp) {
-  uint64_t at_ns = 0;
-  for (unsigned byte = 0; byte < 8; byte++)
-    at_ns |= (uint64_t)(unsigned char)stamp[4 + byte] << (8 * byte);
-  return at_ns;
-}
-
-// A body that was no event stream when it came has no stamps, and so no events now.
-static void on_split_event(void *arg, const struct ql_sse_event *event) {
-  struct splitter *splitter = arg;
-  lua_State *L = splitter->L;
-  if ((size_t)splitter->count >= splitter->stamp_count)
-    return;
-  push_event(L, event->data, event->data_len, read_stamp(splitter->stamps + STAMP_BYTES * splitter->count),
-             event->end_offset - splitter->before);
-  set_flag(L, "done", event->kind == QL_SSE_DONE);
-  set_flag(L, "incomplete", event->incomplete);
-  if (event->name_len) {
-    lua_pushlstring(L, event->name, event->name_len);
-    lua_setfield(L, -2, "name");
-  }
-  splitter->before = event->end_offset;
-  lua_rawseti(L, -2, ++splitter->count);
-}
-
-// split_events(body, stamps) → events, as they were in the reply
-static int split_events(lua_State *L) {
-  size_t len, stamps_len;
-  const char *body = luaL_checklstring(L, 1, &len);
-  const char *stamps = luaL_checklstring(L, 2, &stamps_len);
-  luaL_argcheck(L, stamps_len % STAMP_BYTES == 0, 2, "want 12 bytes per event");
-  struct splitter *splitter = lua_newuserdatauv(L, sizeof *splitter, 0);
-  *splitter = (struct splitter){.L = L, .stamps = stamps, .stamp_count = stamps_len / STAMP_BYTES};
-  ql_sse_init(&splitter->sse, 0);
-  luaL_setmetatable(L, SPLITTER);
-  lua_createtable(L, (int)splitter->stamp_count, 0);
-  ql_sse_feed(&splitter->sse, body, len, 0, on_split_event, splitter, NULL);
-  ql_sse_end(&splitter->sse, on_split_event, splitter, NULL);
-  return 1;
 }
 
 // ---- the reply --------------------------------------------------------------------------------------------
@@ -465,24 +410,69 @@ static int client_close(lua_State *L) {
   return 0;
 }
 
+static void set_number(lua_State *L, const char *name, uint64_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, name);
+}
+
+// { count, p50_ns, p99_ns, max_ns }, the times absent where nothing was counted
+static void set_spread(lua_State *L, const char *name, const struct ql_http_spread *spread) {
+  lua_createtable(L, 0, 4);
+  set_number(L, "count", spread->count);
+  if (spread->count) {
+    set_number(L, "p50_ns", spread->p50_ns);
+    set_number(L, "p99_ns", spread->p99_ns);
+    set_number(L, "max_ns", spread->max_ns);
+  }
+  lua_setfield(L, -2, name);
+}
+
+static void set_threads(lua_State *L, struct ql_http_lane *lane, uint32_t count) {
+  lua_createtable(L, (int)count, 0);
+  for (uint32_t i = 0; i < count; i++) {
+    struct ql_http_thread_stats thread;
+    ql_http_thread_stats(lane, i, &thread);
+    lua_createtable(L, 0, 4);
+    set_number(L, "cpu_ns", thread.cpu_ns);
+    set_number(L, "idle_ns", thread.idle_ns);
+    set_number(L, "wakeups", thread.wakeups);
+    set_number(L, "wakeup_events", thread.wakeup_events);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_setfield(L, -2, "threads");
+}
+
 static int client_stats(lua_State *L) {
+  struct ql_http_lane *lane = check_lane(L);
   struct ql_http_stats stats;
-  ql_http_lane_stats(check_lane(L), &stats);
-  lua_createtable(L, 0, 12);
-#define SET(field) (lua_pushinteger(L, (lua_Integer)stats.field), lua_setfield(L, -2, #field))
+  ql_http_lane_stats(lane, &stats);
+  lua_createtable(L, 0, 24);
+#define SET(field) set_number(L, #field, stats.field)
   SET(queued);
   SET(in_flight);
   SET(done);
   SET(failed);
   SET(connections);
+  SET(connect_failures);
+  SET(retries);
   SET(received_bytes);
   SET(reads);
   SET(events);
+  SET(kernel_reads);
+  SET(shared_reads);
   SET(file_bytes);
   SET(file_total_bytes);
+  SET(io_threads);
   SET(io_cpu_ns);
   SET(io_idle_ns);
+  SET(wakeups);
+  SET(wakeup_events);
+  SET(clock_error_ns);
+  SET(clock_steps);
 #undef SET
+  set_spread(L, "stamp_delay", &stats.stamp_delay);
+  set_spread(L, "dispatch_lag", &stats.dispatch_lag);
+  set_threads(L, lane, stats.io_threads);
   return 1;
 }
 
@@ -549,10 +539,9 @@ static void make_type(lua_State *L, const char *name, lua_CFunction gc) {
 
 int ql_open_http(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"open", open_client}, {"split_events", split_events}, {"is_loopback", is_loopback}, {NULL, NULL}};
+      {"open", open_client}, {"split_events", ql_http_split_events}, {"is_loopback", is_loopback}, {"set_io_threads", set_io_threads}, {NULL, NULL}};
   make_type(L, THREAD, thread_gc);
   make_type(L, BOX, box_gc);
-  make_type(L, SPLITTER, splitter_gc);
   make_type(L, CLIENT, client_close);
   lua_pushcfunction(L, client_close);
   lua_setfield(L, -2, "__close");

@@ -98,7 +98,8 @@ Client.__index = Client
 -- `sse` (split an event stream into `reply.events`), `unix_socket`, `connect_ms`, `first_byte_ms`, `idle_ms`,
 -- `total_ms`, `ca_file`, `pin`, `insecure`, `max_body_bytes`, `max_event_bytes`, `max_redirects`, `sink_path` and
 -- `resume_from` (the body goes to a file, from that byte on), `fresh_connection`, `start_at_ns` (a moment of
--- `clock.now_ns()`: until then the request waits outside the client's window, and the I/O thread itself sends it then)
+-- `clock.now_ns()`: until then the request waits outside the client's window, and the I/O thread itself sends it then),
+-- `transport` ("auto", "plain": sockets of our own, whose reads the kernel stamps, or "curl")
 -- @treturn table reply `{ status, headers, body, events, stamps, marks }` (docs/architecture.md, Records); or nil,
 -- `{ kind, text, hint }` and what had come of the reply until then
 function Client:request(request)
@@ -171,8 +172,11 @@ function Client:close()
   self.core:close()
 end
 
---- Counters: `queued in_flight done failed connections received_bytes reads events file_bytes file_total_bytes`, and
--- of the I/O thread all clients share `io_cpu_ns io_idle_ns`.
+--- Counters: `queued in_flight` now; `done failed connections connect_failures retries received_bytes reads events
+-- kernel_reads shared_reads file_bytes file_total_bytes` so far, and of the I/O threads that all clients share
+-- `io_threads io_cpu_ns io_idle_ns wakeups wakeup_events clock_error_ns clock_steps` and, one by one, `threads`. Two
+-- spreads `{ count, p50_ns, p99_ns, max_ns }`: `stamp_delay`, from the kernel's stamp of a read to our having it, and
+-- `dispatch_lag`, from a request's `start_at_ns` to its start. What each means: docs/architecture.md, The transport.
 -- @treturn table
 function Client:stats()
   return self.core:stats()
@@ -194,6 +198,11 @@ function http.client(options)
   end
   return setmetatable({ core = opened, headers = headers }, Client)
 end
+
+--- How many I/O threads carry the requests of all clients, 1 unless said; before the first client only.
+-- @function http.set_io_threads
+-- @tparam integer count 1 to 64
+http.set_io_threads = core.set_io_threads
 
 -- ---- the shared client --------------------------------------------------------------------------------
 

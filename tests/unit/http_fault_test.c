@@ -269,7 +269,7 @@ static void what_cannot_be_sent_is_refused_at_once(void) {
   };
   for (size_t i = 0; i < QL_LEN(cases); i++) {
     struct ql_err err = {0};
-    CHECK(ql_http_send(world.lane, &cases[i].request, on_answer, &answer, &err) == 0);
+    CHECK(send_by(world.lane, &cases[i].request, on_answer, &answer, &err) == 0);
     CHECK_INT(err.kind, QL_E_USAGE);
     CHECK(strstr(err.text, cases[i].text) != NULL);
   }
@@ -277,7 +277,7 @@ static void what_cannot_be_sent_is_refused_at_once(void) {
   world_close(&world);
 }
 
-RUN(each_time_limit_has_its_own_words, comments_do_not_keep_a_stream_alive,
+RUN_BOTH(each_time_limit_has_its_own_words, comments_do_not_keep_a_stream_alive,
     broken_answers_are_errors_and_what_came_is_kept, a_reset_keeps_what_came_before, too_much_is_refused,
     nobody_there_is_a_connect_error, a_unix_socket_is_a_server_too, proxies_are_for_others_only,
     loopback_has_many_names, what_cannot_be_sent_is_refused_at_once)

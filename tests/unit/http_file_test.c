@@ -193,7 +193,7 @@ static void a_trailer_is_a_header(void) {
   world_close(&world);
 }
 
-RUN(a_body_goes_to_a_file_and_can_be_watched, a_download_resumes, a_server_that_sends_all_is_written_from_the_start,
+RUN_BOTH(a_body_goes_to_a_file_and_can_be_watched, a_download_resumes, a_server_that_sends_all_is_written_from_the_start,
     a_wrong_part_is_refused, a_file_that_is_whole_stays, a_file_that_is_too_long_is_asked_for_anew,
     a_refusal_leaves_the_file_alone, an_empty_body_makes_an_empty_file, a_cut_download_keeps_what_came,
     a_folder_that_is_not_there_is_an_error, a_full_disk_is_an_error, redirects_are_followed_when_asked,

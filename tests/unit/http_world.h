@@ -7,6 +7,10 @@
 #include "http.h"
 #include "play.h"
 
+// AUTO, which here means the plain one wherever a test does not need libcurl, then CURL: see RUN_BOTH.
+static enum ql_http_transport world_transport = QL_HTTP_AUTO;
+static uint32_t world_threads = 1;
+
 struct world {
   struct ql_loop *loop;
   struct ql_http *http;
@@ -24,7 +28,7 @@ static inline void world_open(struct world *world, const struct play_scene *scen
   struct ql_http_lane_options options = {.max_in_flight = max_in_flight};
   play_open(&world->play, scenes, NULL);
   world->loop = ql_loop_open();
-  world->http = ql_http_open(world->loop, &err);
+  world->http = ql_http_open(world->loop, &(struct ql_http_options){.io_threads = world_threads}, &err);
   CHECK(world->http != NULL);
   world->lane = ql_http_lane_open(world->http, &options);
 }
@@ -50,10 +54,19 @@ static inline const char *url_of(struct world *world, const char *path) {
   return text;
 }
 
+// As ql_http_send, by the transport of the moment.
+static inline uint64_t send_by(struct ql_http_lane *lane, const struct ql_http_request *asked,
+                               ql_http_on_reply on_reply, void *arg, struct ql_err *err) {
+  struct ql_http_request request = *asked;
+  if (request.transport == QL_HTTP_AUTO)
+    request.transport = world_transport;
+  return ql_http_send(lane, &request, on_reply, arg, err);
+}
+
 static inline uint64_t send_request(struct world *world, const struct ql_http_request *request,
                                     struct answer *answer) {
   struct ql_err err = {0};
-  uint64_t number = ql_http_send(world->lane, request, on_answer, answer, &err);
+  uint64_t number = send_by(world->lane, request, on_answer, answer, &err);
   CHECK(number != 0);
   if (!number)
     fprintf(stderr, "not sent: %s\n", err.text);
@@ -103,6 +116,15 @@ static inline const char *body_of(const struct ql_http_reply *reply) {
         fprintf(stderr, "  want \"…%s…\", got \"%s\"\n", part, (reply)->error->text);                                  \
     }                                                                                                                  \
   } while (0)
+
+// The tests by one transport, then by the other.
+#define RUN_BOTH(...)                                                                                                  \
+  int main(void) {                                                                                                     \
+    static const check_test tests[] = {__VA_ARGS__};                                                                   \
+    int failed = check_main(__FILE__ " (plain)", tests, sizeof tests / sizeof tests[0]);                              \
+    world_transport = QL_HTTP_CURL;                                                                                    \
+    return check_main(__FILE__ " (curl)", tests, sizeof tests / sizeof tests[0]) || failed;                            \
+  }
 
 #define SCENE(...) ((const char *const[]){__VA_ARGS__, NULL})
 
