@@ -3,11 +3,13 @@
 // It knows the mock's replies and no others: no redirects, no errors, no time-outs. What it says is a JSON object.
 //
 //   bare streams  --port N --path PATH --streams N [--cpu N] [--kernel-stamps] [--count-only]
-//   bare requests --port N --path PATH --connections N --seconds S [--cpu N] [--lua SCORE.lua]
+//   bare requests --port N --path PATH --connections N --seconds S [--cpu N] [--lua SCORE.lua | --rate R]
 //
 // streams: every connection is made first; then all requests are sent, and all streams read to their end. An event is
 // found by its lines, its content by the quote that ends it; --count-only counts line ends and looks no further.
 // requests: every connection sends the next request when its reply is whole; --lua calls a function with each body.
+// --rate: requests leave at i/R seconds on whichever connection is free, by a timerfd; the lag is from that moment to
+// the request's arrival, which the mock's reply tells. One that finds no connection free waits, and its lag grows.
 
 #include "wire.h"
 
@@ -19,6 +21,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 int luaopen_cjson(lua_State *L);
@@ -30,7 +33,7 @@ struct conn {
   int fd;
   bool done;
   uint32_t events, wanted_len; // wanted_len: of a plain reply, once its head is read
-  uint64_t start_ns, last_at_ns, last_sent_ns;
+  uint64_t start_ns, last_at_ns, last_sent_ns; // start_ns: with --rate, when it was due
   uint32_t len; // bytes kept in tail
   char tail[TAIL];
 };
@@ -39,7 +42,7 @@ static struct {
   int port, poll;
   const char *path, *lua;
   uint32_t count;
-  double seconds;
+  double seconds, rate;
   bool kernel, count_only;
   int64_t offset;
   struct conn *conns;
@@ -50,13 +53,20 @@ static struct {
 static struct {
   uint64_t events, scored, reads, polls, bytes, replies, right, lost, no_stamp;
   uint64_t begin_ns, end_ns;
-  struct hist error, ttft, gap; // gap: of the absolute difference; signed sums below
+  struct hist error, ttft, lag, gap; // gap: of the absolute difference; signed sums below
   double gap_sum, gap_squares;
 } found;
 
 static void fail(const char *what) {
   fprintf(stderr, "bare: %s: %s\n", what, strerror(errno));
   exit(1);
+}
+
+static void *allocate(size_t count, size_t size) {
+  void *list = calloc(count, size);
+  if (!list)
+    fail("memory");
+  return list;
 }
 
 // ---- connections ------------------------------------------------------------------------------------------------
@@ -179,9 +189,9 @@ static bool read_stream(struct conn *conn) {
 
 static void run_streams(void) {
   struct epoll_event ready[512];
+  uint64_t offset_at = now_ns();
   for (uint32_t i = 0; i < bare.count; i++)
     send_request(&bare.conns[i]);
-  uint64_t offset_at = now_ns();
   for (uint32_t left = bare.count; left;) {
     int count = epoll_wait(bare.poll, ready, 512, -1);
     found.polls++;
@@ -210,6 +220,14 @@ static lua_State *open_lua(const char *path) {
   return L;
 }
 
+static void call_lua(lua_State *L, const char *body, size_t len) {
+  lua_pushvalue(L, -1);
+  lua_pushlstring(L, body, len);
+  lua_call(L, 1, 1);
+  found.right += (uint64_t)lua_toboolean(L, -1);
+  lua_pop(L, 1);
+}
+
 static void read_reply(struct conn *conn, lua_State *L) {
   static char buffer[BUFFER];
   ssize_t got = recv(conn->fd, buffer, sizeof buffer, MSG_DONTWAIT);
@@ -221,15 +239,12 @@ static void read_reply(struct conn *conn, lua_State *L) {
   const char *length = memmem(buffer, (size_t)got, "content-length: ", 16);
   if (!body || !length || (size_t)(buffer + got - body - 4) != strtoul(length + 16, NULL, 10))
     fail("a reply did not come in one piece"); // the mock sends it in one
-  if (L) {
-    lua_pushvalue(L, -1);
-    lua_pushlstring(L, body + 4, (size_t)(buffer + got - body - 4));
-    lua_call(L, 1, 1);
-    found.right += (uint64_t)lua_toboolean(L, -1);
-    lua_pop(L, 1);
-  }
+  const char *arrived = bare.rate > 0 ? memmem(buffer, (size_t)got, "x-arrived-ns: ", 14) : NULL;
+  if (arrived)
+    hist_add(&found.lag, (int64_t)(get_digits(arrived + 14, STAMP_DIGITS) - conn->start_ns));
+  if (L)
+    call_lua(L, body + 4, (size_t)(buffer + got - body - 4));
   found.replies++;
-  send_request(conn);
 }
 
 static void run_requests(void) {
@@ -242,9 +257,47 @@ static void run_requests(void) {
   while (now_ns() < until_ns) {
     int count = epoll_wait(bare.poll, ready, 512, 1000);
     found.polls++;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
       read_reply(ready[i].data.ptr, L);
+      send_request(ready[i].data.ptr);
+    }
   }
+}
+
+// An absolute schedule: what is due goes at once, and the timer is set for the next.
+static void run_schedule(void) {
+  struct epoll_event ready[512];
+  int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+  epoll_ctl(bare.poll, EPOLL_CTL_ADD, timer, &event);
+  uint64_t total = (uint64_t)(bare.rate * bare.seconds), sent = 0, period_ns = (uint64_t)(1e9 / bare.rate);
+  struct conn **idle = allocate(bare.count, sizeof *idle);
+  uint32_t idle_count = 0;
+  for (; idle_count < bare.count; idle_count++)
+    idle[idle_count] = &bare.conns[idle_count];
+  uint64_t due_ns = now_ns() + 10000000;
+  found.begin_ns = due_ns;
+  while (found.replies < total) {
+    for (; sent < total && idle_count && due_ns <= now_ns(); sent++, due_ns += period_ns) {
+      struct conn *conn = idle[--idle_count];
+      send_request(conn);
+      conn->start_ns = due_ns;
+    }
+    struct itimerspec at = {.it_value = {(time_t)(due_ns / 1000000000u), (long)(due_ns % 1000000000u)}};
+    if (sent < total)
+      timerfd_settime(timer, TFD_TIMER_ABSTIME, &at, NULL);
+    int count = epoll_wait(bare.poll, ready, 512, 1000);
+    found.polls++;
+    for (int i = 0; i < count; i++)
+      if (ready[i].data.ptr) {
+        read_reply(ready[i].data.ptr, NULL);
+        idle[idle_count++] = ready[i].data.ptr;
+      } else {
+        uint64_t times;
+        (void)!read(timer, &times, sizeof times);
+      }
+  }
+  free(idle);
 }
 
 // ---- the report -------------------------------------------------------------------------------------------------
@@ -267,6 +320,7 @@ static void print_found(const struct rusage *before, const struct rusage *after)
   print_hist("error_us", &found.error);
   print_hist("ttft_error_us", &found.ttft);
   print_hist("gap_error_us", &found.gap);
+  print_hist("lag_us", &found.lag);
   printf(",\"gap_sigma_us\":%.3f}\n", variance > 0 ? sqrt(variance) / 1e3 : 0.0);
 }
 
@@ -279,6 +333,8 @@ static bool read_option(const char *key, const char *value) {
     bare.count = (uint32_t)strtoul(value, NULL, 10);
   else if (strcmp(key, "--seconds") == 0)
     bare.seconds = strtod(value, NULL);
+  else if (strcmp(key, "--rate") == 0)
+    bare.rate = strtod(value, NULL);
   else if (strcmp(key, "--cpu") == 0)
     pin_to((int)strtol(value, NULL, 10));
   else if (strcmp(key, "--lua") == 0)
@@ -306,15 +362,17 @@ int main(int argc, char **argv) {
   raise_descriptors();
   bare.poll = epoll_create1(EPOLL_CLOEXEC);
   bare.offset = wall_offset();
-  bare.conns = calloc(bare.count, sizeof *bare.conns);
+  bare.conns = allocate(bare.count, sizeof *bare.conns);
   make_request(streams);
-  for (uint32_t i = 0; bare.conns && i < bare.count; i++)
+  for (uint32_t i = 0; i < bare.count; i++)
     open_conn(&bare.conns[i]);
   struct rusage before, after;
   getrusage(RUSAGE_SELF, &before);
   found.begin_ns = now_ns();
   if (streams)
     run_streams();
+  else if (bare.rate > 0)
+    run_schedule();
   else
     run_requests();
   found.end_ns = now_ns();

@@ -28,7 +28,7 @@ struct conn {
   int fd;
   uint32_t id, sent;    // sent: events of this stream
   enum state state;
-  bool broken, watches_out;
+  bool broken, watches_out, answering;
   struct bytes in, out; // out: what the socket did not take
   struct plan plan;
   uint64_t due_ns, period_ns, arrived_ns, last_sent_ns;
@@ -48,7 +48,7 @@ static struct {
 
 static struct {
   uint64_t connections, open, requests, refused, streams, open_streams, events, sends, blocked, bytes, since_ns;
-  uint64_t last_arrival_ns;
+  uint64_t first_arrival_ns; // of a request, since the reset
   double cpu_s;
   struct hist late, ttft, gap;
 } stats;
@@ -317,10 +317,10 @@ static void send_stats(struct conn *conn) {
   snprintf(body, sizeof body,
            "{\"connections\":%lu,\"open\":%lu,\"requests\":%lu,\"refused\":%lu,\"streams\":%lu,\"open_streams\":%lu,"
            "\"events\":%lu,\"sends\":%lu,\"blocked\":%lu,\"bytes\":%lu,\"seconds\":%.6f,\"cpu_s\":%.6f,"
-           "\"last_arrival_ns\":%lu,\"kernel_arrivals\":%s,\"late_us\":%s,\"ttft_us\":%s,\"gap_us\":%s}",
+           "\"first_arrival_ns\":%lu,\"kernel_arrivals\":%s,\"late_us\":%s,\"ttft_us\":%s,\"gap_us\":%s}",
            stats.connections, stats.open, stats.requests, stats.refused, stats.streams, stats.open_streams, stats.events,
            stats.sends, stats.blocked, stats.bytes, (double)(now_ns() - stats.since_ns) / 1e9, cpu_seconds() - stats.cpu_s,
-           stats.last_arrival_ns, mock.kernel_stamps ? "true" : "false", late, ttft, gap);
+           stats.first_arrival_ns, mock.kernel_stamps ? "true" : "false", late, ttft, gap);
   transmit(conn, text_reply(200, "application/json", body));
 }
 
@@ -351,6 +351,23 @@ static void send_metrics(struct conn *conn) {
   transmit(conn, text_reply(200, "text/plain; version=0.0.4", body));
 }
 
+static void send_refusal(struct conn *conn, const char *why) {
+  char body[256];
+  snprintf(body, sizeof body, "{\"error\":{\"message\":\"%s\",\"type\":\"BadRequestError\",\"code\":400}}", why);
+  stats.refused++;
+  transmit(conn, text_reply(400, "application/json", body));
+}
+
+static void send_plain(struct conn *conn) {
+  const struct plan *plan = &conn->plan;
+  struct text text = plan->echo ? echo_reply(plan->echo, plan->echo_len, plan->logprobs)
+                                : text_plain(plan->chat, plan->logprobs, conn->arrived_ns);
+  if (text.data)
+    transmit(conn, text);
+  else
+    send_refusal(conn, "the prompt is empty or too long to echo");
+}
+
 static void answer(struct conn *conn) {
   switch (conn->plan.mode) {
   case MODE_PACED:
@@ -358,7 +375,7 @@ static void answer(struct conn *conn) {
     begin_stream(conn);
     break;
   case MODE_PLAIN:
-    transmit(conn, text_plain(conn->plan.chat, conn->plan.logprobs));
+    send_plain(conn);
     break;
   case MODE_STATS:
     send_stats(conn);
@@ -376,33 +393,35 @@ static void answer(struct conn *conn) {
   case MODE_OK:
     transmit(conn, text_reply(200, "text/plain", "ok"));
     break;
-  case MODE_REFUSED: {
-    char body[256];
-    snprintf(body, sizeof body, "{\"error\":{\"message\":\"%s\",\"type\":\"BadRequestError\",\"code\":400}}", conn->plan.refusal);
-    stats.refused++;
-    transmit(conn, text_reply(400, "application/json", body));
+  case MODE_REFUSED:
+    send_refusal(conn, conn->plan.refusal);
     break;
-  }
   }
 }
 
 // ---- connections --------------------------------------------------------------------------------------------------
 
-// Answers what is whole; a stream's connection waits for its end.
+// Answers what is whole; a stream's connection waits for its end. An answer may end a stream at once, which asks for the
+// next request: the loop here takes it.
 static void next_request(struct conn *conn) {
+  if (conn->answering)
+    return;
+  conn->answering = true;
   while (conn->state == IDLE && conn->in.len && !conn->broken) {
     size_t used = read_request(conn->in.data, conn->in.len, &mock.defaults, &conn->plan);
     if (!used)
-      return;
-    conn->in.len -= used;
-    memmove(conn->in.data, conn->in.data + used, conn->in.len + 1);
+      break;
     if (conn->plan.mode == MODE_PACED || conn->plan.mode == MODE_FLOOD || conn->plan.mode == MODE_PLAIN) {
       stats.requests++;
-      stats.last_arrival_ns = conn->arrived_ns;
+      if (!stats.first_arrival_ns)
+        stats.first_arrival_ns = conn->arrived_ns;
       log_note(conn->id, 0, conn->arrived_ns, LOG_ARRIVAL);
     }
     answer(conn);
+    conn->in.len -= used;
+    memmove(conn->in.data, conn->in.data + used, conn->in.len + 1);
   }
+  conn->answering = false;
 }
 
 static void close_conn(struct conn *conn) {
@@ -464,7 +483,8 @@ static void accept_all(void) {
     conn->id = mock.next_id++;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
-    epoll_ctl(mock.poll, EPOLL_CTL_ADD, fd, &event);
+    if (epoll_ctl(mock.poll, EPOLL_CTL_ADD, fd, &event) != 0)
+      fail("epoll_ctl"); // NOLINT(clang-analyzer-unix.Malloc): the poll set keeps conn
     stats.connections++;
     stats.open++;
   }

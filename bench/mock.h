@@ -4,6 +4,7 @@
 // mock.c       the loop: connections, the heap of what is due, the sends
 // mock_ask.c   a request's head and body → its plan
 // mock_text.c  the bytes of every reply, made once; events differ only in their digits
+// mock_echo.c  the reply that has the prompt's log-probabilities
 // mock_log.c   when what was planned and sent
 #ifndef MOCK_H
 #define MOCK_H
@@ -36,6 +37,8 @@ struct plan {
   bool chat;           // chat chunks, else text completion chunks
   bool logprobs;       // plain: with the candidates of one token
   bool usage;          // a last event with the counts
+  const char *echo;    // plain: the prompt that comes back with log-probabilities, as it stands in the body
+  size_t echo_len;
   const char *refusal;
 };
 
@@ -57,8 +60,11 @@ struct text text_event(bool chat, uint64_t sent_ns, uint32_t number); // one chu
 struct text text_first(bool chat, uint64_t sent_ns, uint64_t arrived_ns); // chunk 0: says when the request arrived
 struct text text_block(uint32_t count, uint64_t sent_ns, uint32_t number);
 struct text text_end(bool chat, bool usage, uint32_t tokens);
-struct text text_plain(bool chat, bool logprobs);
+struct text text_plain(bool chat, bool logprobs, uint64_t arrived_ns); // says it in the header x-arrived-ns
 struct text text_reply(int status, const char *type, const char *body); // any other
+
+// mock_echo.c
+struct text echo_reply(const char *prompt, size_t len, bool top); // data NULL: the prompt is empty or too long
 
 // mock_log.c
 #define LOG_ARRIVAL UINT32_MAX // as the number: the request arrived

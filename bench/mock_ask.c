@@ -82,6 +82,16 @@ static const char *member(const char *body, size_t len, const char *name) {
   return NULL;
 }
 
+static void read_prompt(struct plan *plan, const char *body, size_t len) {
+  const char *prompt = member(body, len, "\"prompt\""), *end = body + len;
+  if (!prompt || *prompt != '"')
+    return;
+  plan->echo = ++prompt;
+  while (prompt < end && *prompt != '"')
+    prompt += *prompt == '\\' ? 2 : 1;
+  plan->echo_len = (size_t)(prompt - plan->echo);
+}
+
 static void read_body(struct plan *plan, const char *body, size_t len) {
   const char *stream = member(body, len, "\"stream\"");
   bool streams = stream && *stream == 't' && !plan->plain;
@@ -96,9 +106,12 @@ static void read_body(struct plan *plan, const char *body, size_t len) {
       plan->tokens = (uint32_t)strtoul(tokens, NULL, 10); // a body is followed by a zero byte
     if (!plan->tokens)
       plan->tokens = 128;
-  } else if (!plan->logprobs) {
+  } else {
     const char *logprobs = member(body, len, "\"logprobs\"");
-    plan->logprobs = logprobs && (*logprobs == 't' || (*logprobs >= '1' && *logprobs <= '9'));
+    plan->logprobs |= logprobs && (*logprobs == 't' || (*logprobs >= '1' && *logprobs <= '9'));
+    const char *echo = plan->chat ? NULL : member(body, len, "\"echo\"");
+    if (echo && *echo == 't')
+      read_prompt(plan, body, len);
   }
 }
 

@@ -21,7 +21,7 @@ struct event {
 static struct event events[2], firsts[2]; // [chat]
 static char block[MAX_PER_WRITE * 512];
 static char heads[2][1024], plain[2][2][4096], other[65536], end_text[1024];
-static size_t head_lens[2], plain_lens[2][2];
+static size_t head_lens[2], plain_lens[2][2], plain_arrived_at; // in plain: the head begins alike in all four
 
 static size_t print(char *to, size_t size, const char *format, ...) {
   va_list args;
@@ -77,14 +77,17 @@ static void make_head(bool chat) {
 #define USAGE "\"usage\":{\"prompt_tokens\":16,\"total_tokens\":32,\"completion_tokens\":16}"
 
 // Candidates of one token, A to E and some words, as a letter question wants them.
+#define ANSWER "The answer is B.\\n#### 42" // a letter or a number, whichever the question wants
+
 static size_t print_candidates(char *to, size_t size, bool chat) {
   static const char *const tokens[] = {"B", "A", "C", "D", "E", "The", "(", "\\n"};
+  const char *space = chat ? "" : " "; // a text goes on after "Answer:"
   size_t len = 0;
   for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
     double value = -0.25 - 0.75 * (double)i;
-    len += chat ? print(to + len, size - len, "%s{\"token\":\"%s\",\"logprob\":%.2f,\"bytes\":null}", i ? "," : "",
-                        tokens[i], value)
-                : print(to + len, size - len, "%s\"%s\":%.2f", i ? "," : "", tokens[i], value);
+    len += chat ? print(to + len, size - len, "%s{\"token\":\"%s%s\",\"logprob\":%.2f,\"bytes\":null}", i ? "," : "",
+                        space, tokens[i], value)
+                : print(to + len, size - len, "%s\"%s%s\":%.2f", i ? "," : "", space, tokens[i], value);
   }
   return len;
 }
@@ -98,8 +101,8 @@ static void make_plain(bool chat, bool logprobs) {
           "{\"content\":[{\"token\":\"B\",\"logprob\":-0.25,\"bytes\":null,\"top_logprobs\":[%s]}]}", candidates);
   else if (logprobs)
     print(lists, sizeof lists,
-          "{\"text_offset\":[0],\"token_logprobs\":[-0.25],\"tokens\":[\"B\"],\"top_logprobs\":[{%s}]}", candidates);
-  const char *answer = logprobs ? "B" : "The answer is B";
+          "{\"text_offset\":[0],\"token_logprobs\":[-0.25],\"tokens\":[\" B\"],\"top_logprobs\":[{%s}]}", candidates);
+  const char *answer = !logprobs ? ANSWER : chat ? "B" : " B";
   size_t len = chat ? print(body, sizeof body,
                             "{" CHAT_ID "\",\"created\":1700000000,\"model\":\"%s\",\"choices\":[{\"index\":0,\"message\":"
                             "{\"role\":\"assistant\",\"content\":\"%s\"},\"logprobs\":%s,\"finish_reason\":\"stop\"}]," USAGE "}",
@@ -110,7 +113,9 @@ static void make_plain(bool chat, bool logprobs) {
                             model, answer, lists);
   plain_lens[chat][logprobs] =
       print(plain[chat][logprobs], sizeof plain[0][0],
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s", len, body);
+            "HTTP/1.1 200 OK\r\nx-arrived-ns: 0000000000000000000\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s",
+            len, body);
+  plain_arrived_at = after(plain[chat][logprobs], "x-arrived-ns: ");
 }
 
 void text_open(const char *name) {
@@ -175,7 +180,8 @@ struct text text_end(bool chat, bool usage, uint32_t tokens) {
   return (struct text){end_text, len};
 }
 
-struct text text_plain(bool chat, bool logprobs) {
+struct text text_plain(bool chat, bool logprobs, uint64_t arrived_ns) {
+  put_digits(plain[chat][logprobs] + plain_arrived_at, arrived_ns, STAMP_DIGITS);
   return (struct text){plain[chat][logprobs], plain_lens[chat][logprobs]};
 }
 

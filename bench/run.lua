@@ -9,6 +9,7 @@ local support = require "support"
 local sys = require "qlua.core.sys"
 
 local BENCHES = {
+  { "goals", "Goals" },
   { "start", "Starting up" },
   { "load", "Loading the data sets" },
   { "pipeline", "The whole pipeline" },

@@ -107,6 +107,10 @@ local function apply_overrides(root, overrides)
       if item.kind == "map" then tree.put(item, "limit", tree.from_lua(limit, { name = "--limit" })) end
     end
   end
+  if overrides.wants_load then -- an empty section is a wish too
+    local source = { name = "command line" }
+    tree.ensure(tree.ensure(root, "benchmark", "map", source), "load", "map", source)
+  end
   for _, setting in ipairs(overrides.set or {}) do
     local done, err = apply_set(root, setting)
     if not done then return nil, err end

@@ -189,7 +189,7 @@ local function fill_missing(ctx, map, field, path, out, partial)
   if field.required then
     return complain(ctx, map, path, ("missing (want %s)"):format(check.wanted(field)))
   end
-  if partial then return end
+  if partial or field.optional then return end
   if field.type == "map" then
     out[field.key] = check.node(ctx, empty_like(map, "map", "entries"), field, path)
   elseif field.type == "dict" or (field.type == "list" and not field.null) then
@@ -293,7 +293,7 @@ local collections = { map = check_map, dict = check_dict, list = check_list }
 function check.node(ctx, node, field, path)
   ctx.origins[path] = tree.origin(node)
   if field.type == "any" then return plain(node) end
-  if field.null and tree.is_null(node) then return nil end
+  if (field.null or field.optional) and tree.is_null(node) then return nil end
   if field.type == "text" and node.kind == "map" then
     local pair = check_map(ctx, node, { type = "map", fields = {
       { key = "en", type = "string", required = true }, { key = "zh", type = "string", required = true } } }, path)

@@ -38,7 +38,7 @@ function doc.table_of(fields)
   return table.concat(lines, "\n")
 end
 
-local SECTIONS = { "variant", "dataset", "server", "generation", "benchmark", "report", "verdict", "sim" }
+local SECTIONS = { "variant", "dataset", "server", "generation", "benchmark", "load", "report", "verdict", "sim" }
 
 --- A document with all its tables, between `<!-- schema: NAME -->` and `<!-- end -->`, made anew.
 -- @tparam string text

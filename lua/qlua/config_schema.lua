@@ -15,6 +15,7 @@
 --   named     for a list of maps: the elements are known by their field `name`, which must be unique
 --   bare_names  a string in such a list stands for a map with that name
 --   partial   for a map: defaults are not filled in, as it only overrides another map
+--   optional  for a map: it stays unset when nobody names it, where others get their defaults
 --   summary   { en, zh }
 
 local schema = {}
@@ -152,14 +153,16 @@ schema.sim = {
       zh = "各数据集中，重跑时对错发生改变的题目比例" } },
 }
 
+--- The load phase of a run.
+schema.load = require "qlua.config_load"
+
 schema.benchmark = {
   { key = "concurrency", type = "integer", default = 32, min = 1, max = 65536,
     summary = { en = "most requests in flight", zh = "最大并发请求数" } },
   { key = "num_warmup_iterations", type = "integer", default = 3, min = 0,
     summary = { en = "requests sent before anything is measured", zh = "正式测量前的预热请求数" } },
   { key = "num_runs", type = "integer", default = 5, min = 1,
-    summary = { en = "repeats of the latency phase; accepted, not used yet: there is no separate phase so far",
-      zh = "时延测量的重复次数；目前没有独立的时延测量阶段，接受但尚未使用" } },
+    summary = { en = "repeats of each measurement of `load`", zh = "load 各项测量的重复次数" } },
   { key = "qualify", type = "string", default = "needed", allowed = { "full", "needed", "off" },
     summary = { en = "probe each server before it is asked: all eight steps, those that the plan needs, or none (recorded)",
       zh = "提问前对每个服务器进行资格探测：全部八步、仅计划所需，或不探测（会记入报告）" } },
@@ -185,6 +188,9 @@ schema.benchmark = {
     summary = { en = "ask the baseline a second time: how much answers change by themselves; a share asks that part of the questions",
       zh = "基线重跑一遍作对照，以了解答案自身的波动；填比例则只重跑这一部分题目" } },
 }
+
+table.insert(schema.benchmark, { key = "load", type = "map", optional = true, fields = schema.load,
+  summary = { en = "a phase of its own that puts each variant under load; unset: none", zh = "独立的负载测量阶段；不设则不进行" } })
 
 --- What decides between variants. Fixed before the run, and hashed into the report.
 schema.verdict = {

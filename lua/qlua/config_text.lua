@@ -74,7 +74,7 @@ end
 local emit_fields
 
 local function emit_field(out, indent, field, value, path, resolved, only_given)
-  if only_given and value == nil then return end
+  if (only_given or field.optional) and value == nil then return end
   if field.type == "map" then
     if only_given and next(value) == nil then return end
     emit(out, indent, field.key .. ":")

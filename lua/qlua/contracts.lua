@@ -71,7 +71,7 @@ local fields = {
   },
   suite = {
     name = { "string", required = true }, summary = { "pair" }, config = { "string" }, datasets = { "any", required = true },
-    reports = { "strings" }, settings = { "table" }, notes = { "text" },
+    reports = { "strings" }, settings = { "table" }, notes = { "text" }, on_request = { "function" }, on_reply = { "function" },
   },
 }
 

@@ -138,11 +138,12 @@ end
 
 --- Resolve and check.
 -- @tparam table config resolved configuration
--- @tparam table options data_dir; is_offline: nothing will be started, so nothing needs to be installed
+-- @tparam table options data_dir; is_offline: nothing will be started, so nothing needs to be installed; is_load_only: no
+-- questions, only `benchmark.load`
 -- @treturn ?table { config, variants = { {name, variant, dialect, launch} }, datasets = { {name, script, task, mode, scorers} },
---   simulated }; or nil and err
+--   simulated, load (`qlua.load.plan`) }; or nil and err
 function plan.make(config, options)
-  if #config.datasets == 0 then
+  if #config.datasets == 0 and not options.is_load_only then
     return fail("config", "datasets: nothing to ask (want at least one dataset)", "name one: qlua run gsm8k …")
   end
   local data_dir = options.data_dir or config.data
@@ -159,7 +160,12 @@ function plan.make(config, options)
   end
   local ok, layout_err = check_layouts(options.layouts or config.report.layouts)
   if not ok then return nil, layout_err end
-  for i, wanted in ipairs(config.datasets) do
+  if config.benchmark.load then
+    local err
+    made.load, err = require("qlua.load.plan").make(config, { data_dir = data_dir })
+    if not made.load then return nil, err end
+  end
+  for i, wanted in ipairs(options.is_load_only and {} or config.datasets) do
     local one, err = select_dataset(wanted, data_dir)
     if not one then return nil, err end
     made.datasets[i] = one
@@ -183,6 +189,9 @@ function plan.fingerprint(made)
     print["server script " .. one.dialect.name] = one.dialect.sha256
   end
   print["verdict rule"] = select(2, rule.of(made.config))
+  if made.load then
+    for what, value in pairs(require("qlua.load.plan").fingerprint(made.load)) do print[what] = value end
+  end
   for _, one in ipairs(made.datasets) do
     print["dataset script " .. one.name] = one.script.sha256
     print["mode of dataset " .. one.name] = one.mode

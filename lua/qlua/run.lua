@@ -7,7 +7,9 @@ local clock = require "qlua.core.clock"
 local control = require "qlua.control"
 local folder = require "qlua.run.folder"
 local run_report = require "qlua.run_report"
+local loading = require "qlua.run.loading"
 local session = require "qlua.run.session"
+local side_by_side = require "qlua.run.side_by_side"
 local sys = require "qlua.core.sys"
 local task = require "qlua.core.task"
 local telemetry = require "qlua.telemetry"
@@ -64,6 +66,38 @@ local function conclude(self, errors)
   return summary, self.dir
 end
 
+-- What one variant's work ended with: kept, and shown; or raised, when nothing more can be kept or trusted.
+local function take_error(self, errors, err)
+  if not err or err.kind == "cancelled" then return end
+  if err.kind == "store" or err.kind == "internal" then
+    err.hint = (err.hint and err.hint .. "; " or "") .. "go on with: " .. self.options.resume_command(self.dir)
+    error(err, 0)
+  end
+  errors[#errors + 1] = err
+  self.progress:message(err.text)
+end
+
+local function each_variant(self, errors, work)
+  for _, one in ipairs(self.made.variants) do
+    if self.stopped then break end
+    take_error(self, errors, work(self, one))
+  end
+end
+
+-- The part of the load that does not belong to the first life of a variant's server.
+local function load_rest(self, errors)
+  local order, variants = loading.order(self.made), self.made.variants
+  if self.stopped then return end
+  if order == "interleaved" then
+    for _, err in ipairs(side_by_side.run(self)) do take_error(self, errors, err) end
+  elseif order == "abba" then
+    for i = #variants - 1, 1, -1 do
+      if self.stopped then return end
+      take_error(self, errors, variant.load_again(self, variants[i]))
+    end
+  end
+end
+
 --- Carry out a plan.
 -- @tparam table made a plan
 -- @tparam table options out, resume, progress, command (list of words), resume_command(dir), language, layouts, max_pages
@@ -77,18 +111,8 @@ function run.execute(made, options)
   watch_signals(self)
   open_telemetry(self)
   local errors = {}
-  for _, one in ipairs(made.variants) do
-    if self.stopped then break end
-    local err = variant.run(self, one)
-    if err and (err.kind == "store" or err.kind == "internal") then -- nothing more can be kept or trusted
-      err.hint = (err.hint and err.hint .. "; " or "") .. "go on with: " .. options.resume_command(dir)
-      error(err, 0)
-    end
-    if err and err.kind ~= "cancelled" then
-      errors[#errors + 1] = err
-      self.progress:message(err.text)
-    end
-  end
+  each_variant(self, errors, variant.run)
+  if made.load then load_rest(self, errors) end
   return conclude(self, errors)
 end
 

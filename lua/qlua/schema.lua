@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The run's database. Users may query it: `sqlite3 results/…/run.db`.
--- Times ending in _ns of a request are CLOCK_MONOTONIC of the session that sent it; those of answer and phase are
--- CLOCK_REALTIME, so that sessions of one run can be put in order. body and stamps of a request are zstd frames.
+-- Times ending in _ns of a request and of a load_request are CLOCK_MONOTONIC of the session that sent it;
+-- those of answer, phase and load_phase are CLOCK_REALTIME, so that sessions of one run can be put in order. body and stamps of
+-- a request are zstd frames.
 
 return {
   version = 4,
@@ -43,6 +44,20 @@ CREATE TABLE answer (variant TEXT NOT NULL, dataset TEXT NOT NULL, sample TEXT N
 -- the time in which a session asked a variant a dataset: the window that throughput is taken over
 CREATE TABLE phase (id INTEGER PRIMARY KEY, session INTEGER NOT NULL, variant TEXT NOT NULL, dataset TEXT NOT NULL,
   start_ns INTEGER NOT NULL, end_ns INTEGER, asked INTEGER NOT NULL DEFAULT 0);
+
+-- one measurement under load, or the warm-up before it: a point of the plan in one replicate on one variant; kind: warmup, measure
+-- or cut (stopped before its end; never counted). record: what was planned and what the client did (docs/load.md)
+CREATE TABLE load_phase (id INTEGER PRIMARY KEY, session INTEGER NOT NULL, variant TEXT NOT NULL, point TEXT NOT NULL,
+  replicate INTEGER NOT NULL, kind TEXT NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, record TEXT NOT NULL);
+
+-- its requests, as stamped (lua/qlua/load/row.lua says what each column is); events is a zstd frame of packed events
+CREATE TABLE load_request (id INTEGER PRIMARY KEY, phase INTEGER NOT NULL, "index" INTEGER NOT NULL, stage TEXT NOT NULL,
+  session TEXT, turn INTEGER, warmup INTEGER, due_ns INTEGER, queued_ns INTEGER, start_ns INTEGER, sent_ns INTEGER, connect_ns INTEGER,
+  first_byte_ns INTEGER, last_byte_ns INTEGER, stream_end_ns INTEGER, reads INTEGER, stamp_source TEXT, streamed INTEGER, events BLOB,
+  comments INTEGER, prompt_tokens INTEGER, completion_tokens INTEGER, count_source TEXT, weight_source TEXT, cached_tokens INTEGER,
+  reasoning_tokens INTEGER, finish TEXT, text_chars INTEGER, text TEXT, outcome TEXT NOT NULL, error_text TEXT, max_tokens INTEGER,
+  requested_tokens INTEGER);
+CREATE INDEX load_request_by_phase ON load_request (phase, "index");
 
 -- what the GPUs did: moment idle, baseline, loaded or phase; record: figures of one device (docs/gpu.md)
 CREATE TABLE telemetry (id INTEGER PRIMARY KEY, session INTEGER NOT NULL, moment TEXT NOT NULL, variant TEXT, dataset TEXT,

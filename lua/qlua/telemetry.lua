@@ -248,6 +248,18 @@ function Session:begin_phase()
   return self.gpu and self.current and self.current.used and self.gpu:mark() or nil
 end
 
+--- What the devices of the current variant did since a phase began; for phases that keep their figures themselves.
+-- @tparam ?integer from what `begin_phase` gave
+-- @treturn ?table list of figures, one per device
+function Session:figures(from)
+  if not from or not self.gpu then return nil end
+  local list = {}
+  for _, figures in ipairs(self.gpu:window(from, self.gpu:mark()) or {}) do
+    if self.current.used[figures.index + 1] then list[#list + 1] = figures end
+  end
+  return #list > 0 and list or nil
+end
+
 --- A phase is over.
 -- @tparam ?integer from what `begin_phase` gave
 -- @tparam table where `{ phase, variant, dataset }`

@@ -28,7 +28,7 @@ local command = {
 for _, option in ipairs(config.options) do command.options[#command.options + 1] = option end
 
 -- A word that is a suite: a path to a file that returns q.suite, or a known suite's name.
-local function find_suite(word)
+function command.find_suite(word)
   local registry = require "qlua.registry"
   local path = scripts.path_of(word)
   if path then
@@ -61,7 +61,7 @@ local function read_words(words, opts)
   if #words == 0 then
     return nil, { kind = "usage", text = "qlua run: nothing to run", hint = "name a suite or a dataset: qlua run suites/full.lua" }
   end
-  local suite, err = find_suite(words[1])
+  local suite, err = command.find_suite(words[1])
   if err then return nil, err end
   if suite then
     if #words > 1 then
@@ -129,12 +129,14 @@ local function laid_over(stored, now)
   return stored
 end
 
-local function quote(word)
+--- A word for a shell.
+function command.quote(word)
   if word:find "^[%w%._/:=@%%+,%-]+$" then return word end
   return "'" .. word:gsub("'", "'\\''") .. "'"
 end
 
-local function new_progress(opts)
+--- What a run shows of itself, by the options and the terminal.
+function command.new_progress(opts)
   local locale, sys, term = require "qlua.locale", require "qlua.core.sys", require "qlua.core.term"
   if opts.quiet then
     local nothing = function() end
@@ -145,7 +147,8 @@ local function new_progress(opts)
     utf8 = locale.is_utf8(sys.env), language = opts.language or say.language() }
 end
 
-local function print_result(summary, dir, opts)
+--- The table at the end of a run.
+function command.print_result(summary, dir, opts)
   local locale, sys, term = require "qlua.locale", require "qlua.core.sys", require "qlua.core.term"
   local run_report = require "qlua.run_report"
   local text = run_report.set("terminal", summary, { language = opts.language or say.language(),
@@ -204,30 +207,38 @@ local function run_words(opts, words, argv)
     return 0
   end
   local summary, dir = require("qlua.run").execute(made, {
-    out = opts.out, resume = opts.resume, progress = new_progress(opts), command = argv, language = opts.language,
+    out = opts.out, resume = opts.resume, progress = command.new_progress(opts), command = argv, language = opts.language,
     layouts = opts.layout, max_pages = tonumber(os.getenv "QLUA_TEST_MAX_PAGES"),
-    resume_command = function(folder) return "qlua run --resume " .. quote(folder) end,
+    resume_command = function(folder) return "qlua run --resume " .. command.quote(folder) end,
   })
   if not summary then return nil, dir end
-  print_result(summary, dir, opts)
+  command.print_result(summary, dir, opts)
   local code, gate = error_rate_gate(summary)
   return require("qlua.gates").check(summary, code, gate)
 end
 
-function command.run(opts, words, argv)
-  if not opts.resume or #words > 0 or opts.url or opts.config then return run_words(opts, words, argv) end
+--- Go on with a run by the words it was started with.
+-- @tparam table by the command that started it
+-- @tparam table opts of now; they are the stronger
+-- @tparam function work `(opts, words, argv)` → exit code, or nil and err
+function command.resume(by, opts, work)
   local started, err = resumed_command(opts.resume)
   if not started then return nil, err end
-  local again, more = require("qlua.cli.args").parse(command, started.command)
+  local again, more = require("qlua.cli.args").parse(by, started.command)
   if not again then return nil, more end
   local code
-  code, err = run_words(laid_over(again, opts), more, started.command)
+  code, err = work(laid_over(again, opts), more, started.command)
   local here = require("qlua.core.sys").cwd()
   if code == nil and started.folder and started.folder ~= here and (err.kind == "config" or err.kind == "data" or err.kind == "io") then
     err.hint = (err.hint and err.hint .. "; " or "") .. ("the run was started in %s: names of files may be relative to it"):format(
       started.folder)
   end
   return code, err
+end
+
+function command.run(opts, words, argv)
+  if not opts.resume or #words > 0 or opts.url or opts.config then return run_words(opts, words, argv) end
+  return command.resume(command, opts, run_words)
 end
 
 return command

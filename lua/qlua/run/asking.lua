@@ -14,14 +14,15 @@ local session = require "qlua.run.session"
 
 local asking = {}
 
-local function timeouts_of(benchmark)
+--- The time limits of a request.
+function asking.timeouts_of(benchmark)
   return { connect_ms = benchmark.connect_timeout_s * 1000 // 1 | 0, first_byte_ms = benchmark.first_byte_timeout_s * 1000 // 1 | 0,
     idle_ms = benchmark.idle_timeout_s * 1000 // 1 | 0, total_ms = benchmark.total_timeout_s * 1000 // 1 | 0 }
 end
 
 --- Which endpoint a dataset is asked through.
 function asking.endpoint_of(one, dataset)
-  return dataset.endpoint or one.variant.server.endpoint or "completions"
+  return dataset and dataset.endpoint or one.variant.server.endpoint or "completions"
 end
 
 -- The second pass says so: a simulated server has to know, a real one does not look.
@@ -35,7 +36,8 @@ end
 local function new_sender(self, one, server, client)
   return sender.new {
     client = client, dialect = one.dialect, variant = one.variant, server = server, store = self.store,
-    headers = headers_of(one, server), timeouts = timeouts_of(self.made.config.benchmark), retries = self.made.config.benchmark.retries,
+    headers = headers_of(one, server), timeouts = asking.timeouts_of(self.made.config.benchmark),
+    retries = self.made.config.benchmark.retries,
     random = math.random, -- jitter only; no result depends on it
     is_stopped = function() return self.stopped end,
     split_events = http.split_events,
@@ -64,7 +66,7 @@ end
 local function warm_up(self, one, server, client)
   local dataset = self.made.datasets[1]
   local count = self.made.config.benchmark.num_warmup_iterations
-  if count == 0 or dataset.script.converse then return end
+  if not dataset or count == 0 or dataset.script.converse then return end
   local sampling = setmetatable({ max_tokens = 16 }, { __index = one.variant.generation })
   local transmitter = new_sender(self, one, server, client)
   for i = 1, count do
