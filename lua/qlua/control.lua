@@ -50,7 +50,7 @@ function control.of(made)
   for i, dataset in ipairs(made.datasets) do
     local task = dataset.task
     local chosen = selection(task:size(), share, made.config.generation.seed or 0, dataset.name)
-    result.datasets[i] = setmetatable({ task = part_of(task, chosen) }, { __index = dataset })
+    result.datasets[i] = setmetatable({ task = part_of(task, chosen), repeats = 1 }, { __index = dataset })
     expected[dataset.name] = #chosen
   end
   for _, one in ipairs(made.variants) do

@@ -352,20 +352,23 @@ end
 
 --- Ask all questions of a dataset.
 -- @tparam table job task, script, dataset, variant, mode, endpoint, model, sampling, stream, scorers, sender, store,
---   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body,
+--   repeat_index, repeats (1: how often each question is asked, with a seed of its own each time),
+--   concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body,
 --   force (judge again what is answered)
 -- @treturn table tally { total, done, asked, correct, errors, first_error = text or nil, tokens, stop = err or nil }
 function pipeline.ask(job)
   job.scoring = job.scoring or scoring.of(job.sender.dialect, job.variant)
-  local size = job.task:size()
-  local tally, next_index, failed = new_tally(size), 0, nil
+  local size, passes = job.task:size(), {}
+  for i = 0, (job.repeats or 1) - 1 do passes[i] = setmetatable({ repeat_index = job.repeat_index + i }, { __index = job }) end
+  local total = size * (job.repeats or 1)
+  local tally, next_index, failed = new_tally(total), 0, nil
   local workers = {}
-  for worker = 1, math.min(size, 2 * job.concurrency) do
+  for worker = 1, math.min(total, 2 * job.concurrency) do
     workers[worker] = concurrent.spawn(function()
-      while next_index < size and not tally.stop and not failed and not job.is_stopped() do
+      while next_index < total and not tally.stop and not failed and not job.is_stopped() do
         local index = next_index
         next_index = next_index + 1
-        local ok, row = pcall(run_sample, job, index)
+        local ok, row = pcall(run_sample, passes[index // size], index % size)
         if not ok then
           failed = failed or row
         elseif row then

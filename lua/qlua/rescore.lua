@@ -17,16 +17,16 @@ local rescore = {}
 
 local function outcomes_before(store, variant, dataset)
   local before = {}
-  for row in store.db:each("SELECT sample, outcome, score FROM answer WHERE variant = ? AND dataset = ?", variant, dataset) do
-    before[row.sample] = row
+  for row in store.db:each("SELECT sample, repeat_index, outcome, score FROM answer WHERE variant = ? AND dataset = ?", variant, dataset) do
+    before[row.sample .. "\0" .. row.repeat_index] = row
   end
   return before
 end
 
 local function count_changes(store, variant, dataset, before)
   local counts = { total = 0, changed = 0, to_correct = 0, from_correct = 0 }
-  for row in store.db:each("SELECT sample, outcome FROM answer WHERE variant = ? AND dataset = ?", variant, dataset) do
-    local old = before[row.sample]
+  for row in store.db:each("SELECT sample, repeat_index, outcome FROM answer WHERE variant = ? AND dataset = ?", variant, dataset) do
+    local old = before[row.sample .. "\0" .. row.repeat_index]
     counts.total = counts.total + 1
     if old and old.outcome ~= row.outcome then
       counts.changed = counts.changed + 1
@@ -51,7 +51,8 @@ function rescore.job(store, one, dataset, offsets)
   return {
     task = dataset.task, script = dataset.script, dataset = dataset, variant = one.variant, mode = dataset.mode,
     endpoint = endpoint, model = one.variant.model, args = dataset.args, sampling = one.variant.generation, stream = offsets.stream,
-    scorers = dataset.scorers, store = store, repeat_index = 0, concurrency = 1, extra_body = one.variant.server.extra_body,
+    scorers = dataset.scorers, store = store, repeat_index = 0, repeats = dataset.repeats, concurrency = 1,
+    extra_body = one.variant.server.extra_body,
     scoring = scoring.of(one.dialect, one.variant, found and found.means),
     sender = sender.new { dialect = one.dialect, variant = one.variant, store = store, replay_only = true,
       split_events = http.split_events, is_stopped = never, log = nothing },
@@ -84,7 +85,7 @@ local function judge_all(store, one, datasets, offsets, options)
     local before = outcomes_before(store, one.name, dataset.name)
     local tally = pipeline.ask(rescore.job(store, one, dataset, offsets))
     local counts = count_changes(store, one.name, dataset.name, before)
-    counts.without_reply = dataset.task:size() - tally.done
+    counts.without_reply = dataset.task:size() * dataset.repeats - tally.done
     options.on_dataset(one.name, dataset.name, counts)
   end
 end
@@ -106,7 +107,10 @@ function rescore.run(dir, options)
   rescore.restore_identities(store, made)
   store.session = store:one("SELECT max(number) AS number FROM session").number
   local offsets = rescore.offsets(store, config)
-  for _, one in ipairs(made.variants) do judge_all(store, one, made.datasets, offsets, options) end
+  for _, one in ipairs(made.variants) do
+    judge_all(store, one, made.datasets, offsets, options)
+    judge_all(store, one, made.turned, offsets, options)
+  end
   local again, stored = control.of(made), store:control()
   if again and stored then
     again.one.variant.identity = stored.identity

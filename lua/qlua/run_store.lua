@@ -87,7 +87,31 @@ function run_store:control()
   end
 end
 
-function run_store:datasets() return records(must(self.db:rows "SELECT * FROM dataset ORDER BY position")) end
+--- The datasets of the run; turned questions (`qlua.permute`) are none of them.
+function run_store:datasets()
+  local list = {}
+  for _, record in ipairs(records(must(self.db:rows "SELECT * FROM dataset ORDER BY position"))) do
+    if not record.turned_of then list[#list + 1] = record end
+  end
+  return list
+end
+
+--- Answers to turned questions and to the same ones as they stand: variant → dataset → rows as `permute.summary` wants them.
+function run_store:turned()
+  local found = {}
+  for _, record in ipairs(records(must(self.db:rows "SELECT * FROM dataset ORDER BY position"))) do
+    for row in self.db:each([[SELECT a.variant, substr(t.sample, 1, instr(t.sample, '~') - 1) AS sample,
+        CAST(substr(t.sample, instr(t.sample, '~') + 1) AS INTEGER) AS turn, t.outcome, t.value, a.outcome AS first_outcome,
+        a.value AS first_value FROM answer t JOIN answer a ON a.variant = t.variant AND a.dataset = ? AND a.repeat_index = 0
+        AND a.sample = substr(t.sample, 1, instr(t.sample, '~') - 1) WHERE t.dataset = ? ORDER BY a.variant, a.sample, turn]],
+      record.turned_of or "", record.turned_of and record.name or "") do
+      found[row.variant] = found[row.variant] or {}
+      local list = found[row.variant][record.turned_of] or {}
+      found[row.variant][record.turned_of], list[#list + 1] = list, row
+    end
+  end
+  return found
+end
 
 function run_store:put_prompt(sha256, body)
   if self.prompts_seen[sha256] then return end
@@ -154,6 +178,7 @@ function run_store:answers(first)
       a.text_sha256, a.session, a.prompt_sha256, a.candidates, a.scoring
     FROM answer a JOIN variant v ON v.name = a.variant JOIN dataset d ON d.name = a.dataset
       JOIN sample s ON s.dataset = a.dataset AND s.id = a.sample
+    WHERE json_extract(d.record, '$.turned_of') IS NULL
     ORDER BY a.variant <> ?, v.position, d.position, s.position, a.repeat_index]], first or "")
   return function()
     local row = nextrow(cursor)

@@ -13,6 +13,7 @@ local hardware = require "qlua.summary.hardware"
 local json = require "qlua.core.json"
 local measure = require "qlua.summary.measure"
 local outcomes = require "qlua.outcomes"
+local repeated = require "qlua.summary.repeats"
 local verdict = require "qlua.summary.verdict"
 
 local summary = {}
@@ -192,6 +193,7 @@ local function cell_result(one, dataset, known, max_error_rate)
     result.headline_average = dataset.group_average or "micro"
     result.categories = category_results(result.groups, dataset.group_categories)
   end
+  result.repeated = repeated.of(one, known)
   result.scoring = next(one.scoring) and one.scoring or nil
   add_speed(result, one, known.has_text)
   return result
@@ -273,7 +275,8 @@ end
 -- none held on to (of the baseline the candidates are; what comes before it has to wait for them)
 -- @tparam table run `{ id, simulated, started_at, finished_at, model, variants, datasets, config, manifest,
 -- baseline, control, health, telemetry }`; `control` `{ name, share, expected }` is the baseline's second pass, whose rows come under
--- that name; `health` what `qlua.health` counted; `telemetry` the rows of `qlua.telemetry`; a dataset's `expected` says how many
+-- that name; `health` what `qlua.health` counted; `telemetry` the rows of `qlua.telemetry`;
+-- `turned` what `qlua.permute` made of turned questions; a dataset's `expected` says how many
 -- answers (questions times repeats) a complete run has, its
 -- `group_categories` to which category a group belongs
 -- @treturn table the Summary
@@ -298,6 +301,7 @@ function summary.build(rows, run)
       local base = state.cells[run.baseline] and state.cells[run.baseline][dataset.name]
       if one then
         local measured = cell_result(one, dataset, known, limit)
+        measured.turned = run.turned and run.turned[variant.name] and run.turned[variant.name][dataset.name]
         if base and variant.name ~= run.baseline then
           measured.against_baseline = compare(base, one, known.num_slots, known.repeats)
         end

@@ -8,6 +8,7 @@
 local figures = require "drawings.figures"
 local q = require "qlua"
 local say = require "markdown.say"
+local repeats = require "markdown.repeats"
 local servers = require "markdown.servers"
 local verdict = require "markdown.verdict"
 local verdict_say = require "markdown.verdict_say"
@@ -391,7 +392,7 @@ return q.report {
   summary = { en = "The report as Markdown", zh = "Markdown 格式的报告" },
   format = "markdown",
   extension = "md",
-  say = { report = say, verdict = verdict_say, servers = servers.say },
+  say = { report = say, verdict = verdict_say, servers = servers.say, repeats = repeats.say },
 
   layout = function(page, summary)
     head(page, summary)
@@ -407,6 +408,8 @@ return q.report {
     speed(page, summary)
     scorers(page, summary)
     for _, dataset in ipairs(summary.dataset_order) do group_table(page, summary, dataset) end
+    repeats.section(page, summary)
+    repeats.turned(page, summary)
     servers.section(page, summary)
     method(page, summary)
     if is_compared(summary) then

@@ -94,6 +94,17 @@ local function exit_at_start(plan)
   return plan.exit_at_start.code or 1
 end
 
+-- The answers of each seed, made when it is first asked for.
+local function drawer(plan)
+  if not next(plan.sampled_flip) then return nil end
+  local books = {}
+  return function(seed)
+    books[seed] = books[seed] or assert(book.build(setmetatable({ is_rerun = true, rerun_flip = plan.sampled_flip,
+      drawn = "\31" .. seed }, { __index = plan }), open_task))
+    return books[seed]
+  end
+end
+
 local function wait_for_signal()
   task.park(function(wake)
     task.on_signal(task.SIGTERM, wake)
@@ -122,7 +133,7 @@ local function run(opts)
     again, err = book.build(setmetatable({ is_rerun = true }, { __index = plan }), open_task)
     if not again then return nil, err end
   end
-  local answering = service.new(plan, pages, api_key, again)
+  local answering = service.new(plan, pages, api_key, again, drawer(plan))
   local server
   server, err = core.serve({ host = plan.host, port = plan.port or 8000, unix_socket = plan.unix_socket,
     max_running = plan.max_running }, function(request) return answering:answer(request) end)

@@ -53,7 +53,7 @@ local function new_job(self, one, dataset, server, client)
     task = dataset.task, script = dataset.script, dataset = dataset, variant = one.variant, mode = dataset.mode,
     endpoint = asking.endpoint_of(one, dataset), model = server.model, args = dataset.args,
     sampling = one.variant.generation, stream = config.benchmark.collect_latency, scorers = dataset.scorers,
-    sender = new_sender(self, one, server, client), store = self.store, repeat_index = 0,
+    sender = new_sender(self, one, server, client), store = self.store, repeat_index = 0, repeats = dataset.repeats,
     concurrency = config.benchmark.concurrency, extra_body = one.variant.server.extra_body,
     scoring = scoring.of(one.dialect, one.variant, server.qualification and server.qualification.means),
     wall_offset_of = function(number) return session.wall_offset_of(self, number) end,
@@ -90,7 +90,7 @@ end
 local function ask_dataset(self, one, dataset, server, client)
   local phase = self.store:open_phase(one.name, dataset.name, clock.now_ns() + self.wall_offset_ns)
   local job = new_job(self, one, dataset, server, client)
-  self.progress:phase(one.name, dataset.name, dataset.task:size(), 0, count_known(self, one, dataset))
+  self.progress:phase(one.name, dataset.name, dataset.task:size() * dataset.repeats, 0, count_known(self, one, dataset))
   local measured_from = self.telemetry:begin_phase()
   local tally = pipeline.ask(job)
   self.telemetry:end_phase(measured_from, { phase = phase, variant = one.name, dataset = dataset.name })
@@ -105,7 +105,7 @@ end
 
 local function has_all(self, one, datasets)
   for _, dataset in ipairs(datasets) do
-    if count_known(self, one, dataset) < dataset.task:size() then return false end
+    if count_known(self, one, dataset) < dataset.task:size() * dataset.repeats then return false end
   end
   return true
 end
@@ -116,7 +116,8 @@ local function control_of(self, one) return self.control and self.control.of == 
 --- Is there nothing left to ask of a variant?
 function asking.is_complete(self, one)
   local again = control_of(self, one)
-  return has_all(self, one, self.made.datasets) and (not again or has_all(self, again.one, again.datasets))
+  if not (has_all(self, one, self.made.datasets) and has_all(self, one, self.made.turned)) then return false end
+  return (not again or has_all(self, again.one, again.datasets))
 end
 
 -- Asks everything of a running server; the first error that ends the variant, or nil.
@@ -139,7 +140,7 @@ function asking.all(self, one, server, client)
     endpoint = asking.endpoint_of(one, self.made.datasets[1]) })
   if err then return err end
   warm_up(self, one, server, client)
-  err = ask_datasets(self, one, self.made.datasets, server, client)
+  err = ask_datasets(self, one, self.made.datasets, server, client) or ask_datasets(self, one, self.made.turned, server, client)
   local again = control_of(self, one)
   if err or not again then return err end
   return ask_datasets(self, again.one, again.datasets, server, client)

@@ -28,10 +28,10 @@ end
 local FIELDS = { variant = "string", served_model = "string", seed = "count", accuracy = "table", formats = "table",
   invalid = "table", datasets = "table", latency = "table", faults = "table", max_model_len = "count",
   max_running = "count", ready_after_ms = "number", tokens_per_event = "count", stamp = "boolean", role_event = "string",
-  exit_at_start = "table", rerun_flip = "table", quirks = "table",
+  exit_at_start = "table", rerun_flip = "table", sampled_flip = "table", quirks = "table",
   api_key_env = "string", ledger = "string", host = "string", port = "count", unix_socket = "string" }
 local DATASET = { dataset = "string", data_dir = "any", mode = "string", shots = "count", limit = "count", args = "table",
-  endpoint = "string", form = "string", scorers = "table", split = "string" }
+  endpoint = "string", form = "string", scorers = "table", split = "string", permute = "share", permute_seed = "count" }
 local LATENCY = { ttft_ms = "number", itl_ms = "number", jitter = "share", per_running = "number",
   prefill_ms_per_token = "number" }
 local FAULT = { kind = "string", share = "share", first_n = "count", again = "boolean", after_n = "count",
@@ -115,6 +115,7 @@ local function complete(given, where)
   if type(invalid) == "table" then check_shares(where, "invalid", invalid, INVALID_KINDS) end
   check_shares(where, "accuracy", given.accuracy or {})
   check_shares(where, "rerun_flip", given.rerun_flip or {})
+  check_shares(where, "sampled_flip", given.sampled_flip or {})
   check_shares(where, "formats", given.formats or {}, set(replies.number_forms()))
   check_fields(where, "latency.", given.latency or {}, LATENCY)
   check_faults(where, given.faults or {})
@@ -128,6 +129,7 @@ local function complete(given, where)
   made.variant = given.variant or "original"
   made.served_model = given.served_model or "qlua-sim"
   made.seed = given.seed or 1
+  made.sampled_flip = given.sampled_flip or {}
   made.rerun_flip, made.quirks = given.rerun_flip or {}, given.quirks or {}
   made.accuracy, made.formats = given.accuracy or {}, given.formats
   made.invalid = invalid_list(invalid)

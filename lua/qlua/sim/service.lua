@@ -30,9 +30,10 @@ local VERSION = "0.11.0+qlua.sim"
 -- @tparam table book
 -- @tparam ?string api_key
 -- @tparam ?table again the book of a second pass: what a request with `x-qlua-pass: control` is answered from
+-- @tparam ?function draw seed → book, of requests with a temperature
 -- @treturn table `answer(request)` is what the transport calls; set `server` before the first request
-function service.new(plan, book, api_key, again)
-  local self = setmetatable({ plan = plan, book = book, api_key = api_key, faults = faults.new(plan), count = 0,
+function service.new(plan, book, api_key, again, draw)
+  local self = setmetatable({ plan = plan, book = book, api_key = api_key, faults = faults.new(plan), count = 0, draw = draw,
     quirks = quirks.set(plan.quirks), metrics = metrics.new(plan.served_model), created = clock.wall_ns() // 1000000000,
     ready_ns = clock.now_ns() + math.floor((plan.ready_after_ms or 0) * 1e6) }, service)
   if again then self.again = setmetatable({ book = again }, { __index = self, __newindex = self }) end
@@ -174,9 +175,18 @@ local function chat(self, request, body)
   return whole_plan(self, text, key, wanted.prompt_tokens, saying.count, saying.finish), key
 end
 
+-- At a temperature each seed has answers of its own, where the plan says how much they differ.
+local function drawn(self, body)
+  local seed, temperature = body.seed, tonumber(body.temperature)
+  if not self.draw or math.type(seed) ~= "integer" or not temperature or temperature <= 0 then return self end
+  return setmetatable({ book = self.draw(seed) }, { __index = self, __newindex = self })
+end
+
 local function generated(handler)
   return function(self, request)
-    local plan, key = handler(self, request, ask.decode(request.body))
+    local body = ask.decode(request.body)
+    self = drawn(self, body)
+    local plan, key = handler(self, request, body)
     plan.body = quirks.spoil(self.quirks, plan.body)
     local question = self.book:find(key)
     -- Probes and free questions get through, where there are questions to hit: a run must be able to begin.

@@ -22,10 +22,10 @@ servers.say = {
     labels = { en = "4 scoring labels", zh = "4 标签打分" }, constraint = { en = "5 constrained reply", zh = "5 受限生成" },
     model = { en = "6 model's name", zh = "6 模型名称" }, too_long = { en = "7 prompt that is too long", zh = "7 超长提示词" },
     noise = { en = "8 noise floor", zh = "8 噪声基底" } },
-  tokenizers = {
-    en = "**The tokenizers differ**: {variant} cuts the probe's texts into other tokens than {baseline}. Log-probabilities of "
-      .. "choices are then sums over other tokens.",
-    zh = "**分词器不同**：{variant} 对探测文本的切分与 {baseline} 不一致，选项的对数概率是在不同词元上求和。" },
+  noise = {
+    en = "Noise floor: log-probabilities of one and the same prompt, eight times alone and eight times at once, differed by up to {floors} "
+      .. "nats. Smaller divergences say nothing.",
+    zh = "噪声基底：同一提示词单独重复八次、并发重复八次，对数概率最多相差 {floors} nat。小于此值的差异没有意义。" },
   scored = { en = "How the questions were scored. A label cut off from the candidates is at most as likely as the last of them; where that "
       .. "does not decide, the question is asked again by a means that cuts nothing.",
     zh = "各题的打分方式。未列入候选的标签，其概率不超过最后一个候选；若仍无法判定，则改用不截断的方式重新询问。" },
@@ -46,13 +46,16 @@ function servers.warnings(page, summary)
   for _, variant in ipairs(summary.variant_order) do
     if all[variant] and all[variant].level == "off" then page:text(say.off, { variant = variant }) end
   end
-  local base = all[summary.baseline or ""]
+end
+
+--- How much the log-probabilities of one prompt differ by themselves, to stand beside divergences.
+function servers.noise(page, summary)
+  local all, floors = records(summary), {}
   for _, variant in ipairs(summary.variant_order) do
-    local one = all[variant]
-    if base and one and base.tokenizer_sha256 and one.tokenizer_sha256 and base.tokenizer_sha256 ~= one.tokenizer_sha256 then
-      page:text(say.tokenizers, { variant = variant, baseline = summary.baseline })
-    end
+    local noise = all[variant] and all[variant].noise
+    if noise and noise.max_delta_nats then floors[#floors + 1] = ("%s %.2g"):format(variant, noise.max_delta_nats) end
   end
+  if #floors > 0 then page:text(say.noise, { floors = table.concat(floors, ", ") }) end
 end
 
 local function step_rows(page, summary)
