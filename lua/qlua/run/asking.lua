@@ -136,7 +136,7 @@ end
 --- Ask a running server all that is not answered yet.
 -- @treturn ?table err the first error that ends the variant
 function asking.all(self, one, server, client)
-  local err = qualifying.run(self, one, server, client, { timeouts = timeouts_of(self.made.config.benchmark),
+  local err = qualifying.run(self, one, server, client, { timeouts = asking.timeouts_of(self.made.config.benchmark),
     endpoint = asking.endpoint_of(one, self.made.datasets[1]) })
   if err then return err end
   warm_up(self, one, server, client)
