@@ -198,6 +198,19 @@ local function by_whole(job, means, made, new_ask)
   return responses, scored
 end
 
+-- A token where the text would end: biased by more and more until it comes.
+local function crept(job, means, ask)
+  for bias = means.creep.STEP, means.creep.MOST, means.creep.STEP do
+    ask.request = means.creep.request(ask, job.sender.dialect.request(ask), bias)
+    local response, err = job.sender:ask(ask)
+    if not response then return nil, err end
+    local value, problem = means.creep.read(response.value, ask, response, bias)
+    if problem then return failed(problem, response.sent.tries) end
+    if value then return response, value end
+  end
+  return failed { kind = "protocol", text = ("token %d does not come where the text would end, whatever its bias"):format(ask.id) }
+end
+
 local function step_of(job, means, ask)
   local response, err
   if means.look then
@@ -207,6 +220,7 @@ local function step_of(job, means, ask)
     local value, likeliest, problem = means.look.read(response.value, ask, response)
     if value then return response, value end
     if problem then return failed(problem, response.sent.tries) end
+    if likeliest == false then return crept(job, means, ask) end
     ask.likeliest = likeliest
   end
   set_request(job, ask, means.force.request)

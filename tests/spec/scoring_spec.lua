@@ -255,6 +255,21 @@ describe("scoring step by step", function()
     refused("does not list", steps.stepwise.force.read(response.value, ask, response, likeliest))
   end)
 
+  it("finds the value of a token where the text would end, by a bias that grows", function()
+    local creeping = setmetatable({ options = { bias_reported = "after" } }, { __index = ask })
+    local ended = { choices = json.array { { text = "", finish_reason = "stop", logprobs = { tokens = json.array {},
+      token_logprobs = json.array {}, top_logprobs = json.array {} } } }, usage = { prompt_tokens = 2 } }
+    local value, likeliest = read(steps.stepwise.look, ended, creeping)
+    assert.same({ nil, false }, { value, likeliest })
+    refused("no log%-probability", nil, select(3, read(steps.stepwise.look, ended, ask))) -- not known how a bias is reported
+    local response = response_of(ended)
+    assert.is_nil(steps.stepwise.creep.read(response.value, creeping, response, 4))
+    local p, bias = 0.001, 8 -- the end has the rest
+    local biased = p * math.exp(bias) / (1 - p + p * math.exp(bias))
+    response = response_of(legacy(" A", math.log(biased), { [" A"] = math.log(biased) }))
+    assert.near(math.log(p), steps.stepwise.creep.read(response.value, creeping, response, bias), 1e-9)
+  end)
+
   it("refuses a prompt that the server cuts into another number of tokens", function()
     local value = legacy(" A", -4, { [" A"] = -4 })
     value.usage.prompt_tokens = 3

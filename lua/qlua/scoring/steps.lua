@@ -55,6 +55,12 @@ steps.forced = {
   },
 }
 
+-- Some servers list nothing where the likeliest token ends the text.
+local function has_ended(value)
+  local choice = read.choice(value)
+  return choice and choice.finish_reason == "stop" and (choice.text == "" or choice.text == nil) and not read.next_token(choice)
+end
+
 local MUCH = 1 -- nats: a bias moves the others by its whole amount, noise by far less
 
 --- `stepwise`: the token among the likeliest next ones; where it is not, a second request biases it, and its value follows
@@ -64,8 +70,9 @@ steps.stepwise = {
     zh = "逐个词元读取候选的对数概率，未列出的用 logit_bias 提升后推算" },
   look = {
     request = function(ask, base) return next_of(ask, base, ask.options.top_logprobs or 20) end,
-    --- → the value, or nil and the likeliest token `{ token, logprob }`; nil, nil and err
+    --- → the value, or nil and the likeliest token `{ token, logprob }`, false where the text ends there; nil, nil and err
     read = function(value, ask, response)
+      if ask.options.bias_reported == "after" and has_ended(value) then return nil, false end
       local found, err = found_in(value, ask, response)
       if not found then return nil, nil, err end
       local likeliest = found.own
@@ -94,6 +101,26 @@ steps.stepwise = {
       return protocol(("the reply to a bias does not list \"%s\", the likeliest token without it"):format(tostring(likeliest.token)))
     end,
   },
+}
+
+--- Where the text would end, nothing is listed to measure a distance to. The bias grows until the token comes; by the step
+-- before it was at most even with the end, so its probability p' is not yet lost in 1, and p = p' / (e^b (1 - p') + p').
+-- Only for servers known to report probabilities after the bias (`options.bias_reported = "after"`).
+steps.stepwise.creep = {
+  STEP = 4, MOST = 60,
+  request = function(ask, base, bias)
+    return next_of(ask, base, 5, labels.bias(ask.id, { bias = bias, bias_form = ask.options.bias_form }))
+  end,
+  --- → the value; nil where the token did not come yet; nil and err
+  read = function(value, ask, response, bias)
+    if has_ended(value) then return nil end
+    local found, err = found_in(value, ask, response)
+    if not found then return nil, err end
+    if not is_wanted(found.own, ask) then return nil end
+    local biased = found.own.logprob -- log p' - log(e^b (1 - p') + p')
+    local rest = math.max(1 - math.exp(biased), 0)
+    return biased - math.log(math.exp(bias) * rest + math.exp(biased))
+  end,
 }
 
 return steps
