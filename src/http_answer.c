@@ -46,10 +46,11 @@ static int keep(struct ql_http_answer *answer, const char *at, size_t len) {
 
 static int on_name(http_parser *parser, const char *at, size_t len) {
   struct ql_http_answer *answer = parser->data;
-  if (answer->in_value && end_line(answer) != 0)
-    return -1;
-  if (answer->line.len)
+  bool goes_on = !answer->in_value && answer->line.len && at == answer->read_at;
+  if (goes_on)
     return keep(answer, at, len);
+  if (end_line(answer) != 0) // also a name that no colon followed, which is no header
+    return -1;
   answer->line_at = at;
   answer->line_len = len;
   return 0;
@@ -153,6 +154,7 @@ enum ql_http_answer_end ql_http_answer_feed(struct ql_http_answer *answer, const
     return answer->end;
   answer->has_bytes = true;
   answer->parser.nread = 0;
+  answer->read_at = bytes;
   *used = http_parser_execute(&answer->parser, &settings, bytes, len);
   save_line(answer);
   if (answer->parser.http_errno != HPE_OK && answer->parser.http_errno != HPE_PAUSED)

@@ -32,6 +32,7 @@ struct ql_http_answer {
   struct ql_buf line; // a header line that was cut; kept from answer to answer
   const char *line_at; // the header line of which name and value lie in this read, else NULL
   size_t line_len;
+  const char *read_at; // where the present read begins: a name that begins there goes on from the last
   bool in_value, is_head;
   enum ql_http_answer_end end;
   int (*on_body)(void *arg, const char *bytes, size_t len); // not 0: stop

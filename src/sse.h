@@ -16,7 +16,7 @@ enum ql_sse_kind {
   QL_SSE_DONE, // data is [DONE], the mark of OpenAI's streams that nothing follows
 };
 
-// Pointers are valid during the callback. Strings are followed by a NUL that is not counted.
+// Pointers are valid during the callback. Name and id are followed by a NUL that is not counted, data is not.
 struct ql_sse_event {
   enum ql_sse_kind kind;
   bool incomplete;       // the stream ended before the blank line
@@ -43,6 +43,8 @@ struct ql_sse {
   // The parser's own.
   size_t limit_bytes;
   struct ql_buf line, data, name, id;
+  const char *lent; // the data, as long as it is one line that lies in the present read; else it is in `data`
+  size_t lent_len;
   uint64_t line_offset, line_at_ns;
   uint64_t data_begin, data_end, data_at_ns;
   uint32_t data_lines;

@@ -3,8 +3,8 @@
 // be the same, and each must carry the time of the read that brought the last byte of its data.
 #include "check.h"
 #include "sse.h"
+#include "sse_cases.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,29 +16,15 @@ struct seen {
   const char *stream;
 };
 
-static void add_escaped(struct ql_buf *buf, const char *bytes, size_t len) {
-  for (size_t i = 0; i < len; i++) {
-    unsigned char byte = (unsigned char)bytes[i];
-    const char *names = "\nn\rr\tt\\\\";
-    const char *known = byte ? strchr(names, byte) : NULL;
-    if (known && (known - names) % 2 == 0)
-      ql_buf_addf(buf, "\\%c", known[1]);
-    else if (byte < 32 || byte == 127)
-      ql_buf_addf(buf, "\\x%02x", byte);
-    else
-      ql_buf_add(buf, &bytes[i], 1);
-  }
-}
-
 static void on_event(void *arg, const struct ql_sse_event *event) {
   struct seen *seen = arg;
   ql_buf_addf(&seen->text, "%s%s\t%llu\t", event->kind == QL_SSE_DONE ? "done" : "message",
               event->incomplete ? "!" : "", (unsigned long long)event->end_offset);
-  add_escaped(&seen->text, event->name, event->name_len);
+  sse_add_escaped(&seen->text, event->name, event->name_len);
   ql_buf_adds(&seen->text, "\t");
-  add_escaped(&seen->text, event->id, event->id_len);
+  sse_add_escaped(&seen->text, event->id, event->id_len);
   ql_buf_adds(&seen->text, "\t");
-  add_escaped(&seen->text, event->data, event->data_len);
+  sse_add_escaped(&seen->text, event->data, event->data_len);
   ql_buf_adds(&seen->text, "\n");
   uint64_t want_ns = !seen->split ? event->end_offset : event->end_offset <= seen->split ? 1 : 2;
   seen->wrong_time |= event->at_ns != want_ns;
@@ -95,46 +81,12 @@ static void run_case(const char *name, const char *bytes, size_t len, const char
   }
 }
 
-static char *read_file(const char *name, const char *extension, size_t *len) {
-  char path[512];
-  snprintf(path, sizeof path, "tests/cases/sse/%s%s", name, extension);
-  FILE *file = fopen(path, "rb");
-  if (!file)
-    return NULL;
-  struct ql_buf buf;
-  ql_buf_init(&buf, 0);
-  char part[4096];
-  size_t got;
-  while ((got = fread(part, 1, sizeof part, file)) > 0)
-    ql_buf_add(&buf, part, got);
-  fclose(file);
-  return ql_buf_take(&buf, len);
+static void run_one(void *arg, const struct sse_case *one) {
+  (void)arg;
+  run_case(one->name, one->bytes, one->len, one->want);
 }
 
-static void every_case_at_every_cut(void) {
-  DIR *dir = opendir("tests/cases/sse");
-  CHECK(dir != NULL);
-  int cases = 0;
-  for (struct dirent *entry; dir && (entry = readdir(dir));) {
-    char name[256];
-    const char *dot = strstr(entry->d_name, ".sse");
-    if (!dot || dot == entry->d_name)
-      continue;
-    snprintf(name, sizeof name, "%.*s", (int)(dot - entry->d_name), entry->d_name);
-    size_t len = 0, want_len;
-    char *bytes = read_file(name, ".sse", &len), *want = read_file(name, ".want", &want_len);
-    CHECK(bytes && want);
-    if (bytes && want) {
-      run_case(name, bytes, len, want);
-      cases++;
-    }
-    free(bytes);
-    free(want);
-  }
-  if (dir)
-    closedir(dir);
-  CHECK(cases >= 27);
-}
+static void every_case_at_every_cut(void) { CHECK(sse_each_case(run_one, NULL) >= 45); }
 
 struct one {
   int count;
