@@ -143,14 +143,25 @@ function askers.loglikelihood(job, sample, prompt, prompt_sha256)
   return response
 end
 
+-- The texts of the labels as they stand, and which label each is of where a dataset declares several for one.
+local function label_texts(prompt, endpoint)
+  local labels, group = {}, prompt.alternatives and {} or nil
+  local function add(i, text)
+    labels[#labels + 1] = endpoint == "chat" and text:match "^%s*(.*)$" or text -- behind a template the label begins the turn
+    if group then group[#labels] = i end
+  end
+  for i, label in ipairs(prompt.continuations) do
+    add(i, label)
+    for _, text in ipairs(group and prompt.alternatives[i] or {}) do add(i, text) end
+  end
+  return labels, group
+end
+
 function askers.letter(job, sample, prompt, prompt_sha256)
   local endpoint = prompt.messages and "chat" or job.endpoint
-  local labels = prompt.continuations
-  if endpoint == "chat" then -- after a chat template the label begins the turn: no space before it
-    labels = {}
-    for i, label in ipairs(prompt.continuations) do labels[i] = label:gsub("^%s+", "") end
-  end
-  local responses, given, facts = scoring.labels(job, prompt, labels, endpoint, ask_maker(job, sample, prompt, prompt_sha256))
+  local labels, group = label_texts(prompt, endpoint)
+  local maker = ask_maker(job, sample, prompt, prompt_sha256)
+  local responses, given, facts = scoring.labels(job, prompt, labels, endpoint, maker, nil, group)
   if not responses then return nil, given end
   local response = #responses == 1 and responses[1] or joined(responses)
   response.labels, response.candidates, response.scoring = given, scoring.candidates(facts, given, labels), kept_of(facts)

@@ -38,7 +38,8 @@ local function new_probe(server, one, options)
   job.sender = sender.new { client = options.client, dialect = one.dialect, variant = variant, server = server, store = no_store(),
     headers = server.headers, timeouts = options.timeouts, retries = 1, random = math.random, is_stopped = options.is_stopped,
     split_events = options.split_events, log = function() end }
-  return { job = job, variant = variant, endpoint = options.endpoint, sampling = sampling, extra_body = checks.unconstrained(extra),
+  return { job = job, variant = variant, endpoint = options.endpoint,
+    label_endpoint = options.label_endpoint or options.endpoint, sampling = sampling, extra_body = checks.unconstrained(extra),
     constraint = checks.constraint_in(extra), nonce = options.nonce or "qlua" }
 end
 
@@ -108,7 +109,7 @@ local function check_scoring(probe, record, is_thorough)
   end
   if needs.loglikelihood and not has_choices then return refusal(probe.variant, "loglikelihood", choices_cause, works) end
   if needs.letter and not has_labels then
-    if has_choices and probe.endpoint ~= "chat" then return nil end -- the labels are scored as choices
+    if has_choices and probe.label_endpoint ~= "chat" then return nil end -- the labels are scored as choices
     return refusal(probe.variant, "letter", labels_cause, works)
   end
 end
@@ -151,7 +152,8 @@ end
 --- Probe a server that is ready. Once for each of its incarnations.
 -- @tparam table server of `qlua.supervisor`
 -- @tparam table one a variant of a plan: `{ name, variant, dialect }`
--- @tparam table options `client`, `timeouts`, `split_events`, `is_stopped()`, `endpoint`, `nonce`, `level` (`full`, `needed`, `off`),
+-- @tparam table options `client`, `timeouts`, `split_events`, `is_stopped()`, `endpoint`, `label_endpoint` (of the
+--   datasets in mode letter), `nonce`, `level` (`full`, `needed`, `off`),
 --   `modes` (set of the modes that the plan wants)
 -- @treturn ?table record `{ level, steps = { {step, status, text, means?}… }, means = { loglikelihood, letter, no_tokenizer },
 --   tokenizer_sha256, unknown_model, noise }`; or nil and err, with the record as err.record

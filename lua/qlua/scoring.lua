@@ -342,11 +342,46 @@ end
 --- Is the likeliest label known, whatever the labels cut off may be worth?
 -- @tparam {{logprob=number,bounded=boolean},...} given
 function scoring.is_decided(given)
-  local best, bound = -math.huge, -math.huge
-  for _, label in ipairs(given) do
-    if label.bounded then bound = math.max(bound, label.logprob) else best = math.max(best, label.logprob) end
+  local best
+  for i, label in ipairs(given) do
+    if not label.bounded and (not best or label.logprob > given[best].logprob) then best = i end
   end
-  return best > bound
+  for i, label in ipairs(given) do
+    local bound = label.bounded and label.logprob or label.ceiling
+    if best and i ~= best and bound and bound >= given[best].logprob then return false end
+  end
+  return best ~= nil
+end
+
+local function sum_of(logprobs)
+  local top, total = -math.huge, 0.0
+  for _, value in ipairs(logprobs) do top = math.max(top, value) end
+  for _, value in ipairs(logprobs) do total = total + math.exp(value - top) end
+  return top + math.log(total)
+end
+
+--- Labels of several texts each (" A" or "A"): their probabilities added up.
+-- @tparam {{logprob=number,bounded=boolean},...} given one per text
+-- @tparam ?{integer,...} group which label each text is of; nil: each is a label of its own
+-- @treturn {{logprob=number,bounded=boolean},...} one per label, with `alone`, the first text's own value, and `ceiling` where a text was
+--   cut off: what the label is worth at most
+function scoring.combined(given, group)
+  if not group then return given end
+  local listed, bounds, list = {}, {}, {}
+  for i, one in ipairs(given) do
+    local g = group[i]
+    listed[g], bounds[g], list[g] = listed[g] or {}, bounds[g] or {}, list[g] or { alone = not one.bounded and one.logprob or nil }
+    local into = one.bounded and bounds[g] or listed[g]
+    into[#into + 1] = one.logprob
+  end
+  for g, label in ipairs(list) do
+    label.bounded = #listed[g] == 0
+    label.logprob = sum_of(label.bounded and bounds[g] or listed[g])
+    if not label.bounded and #bounds[g] > 0 then
+      label.ceiling = sum_of(table.move(bounds[g], 1, #bounds[g], #listed[g] + 1, listed[g]))
+    end
+  end
+  return list
 end
 
 local function as_labels(values)
@@ -391,10 +426,11 @@ end
 -- @tparam string endpoint
 -- @tparam function new_ask fields → ask
 -- @tparam[opt] {string,...} names which means, in order; unset: the job's list
+-- @tparam[opt] {integer,...} group which label each of `wanted` is a text of
 -- @treturn ?table responses, or nil and err
--- @treturn table list of `{ logprob, bounded }`
+-- @treturn table list of `{ logprob, bounded }`, as `combined`
 -- @treturn table facts `{ means, was_cut, is_escalated, first }`, `first` the response whose candidates are kept
-function scoring.labels(job, prompt, wanted, endpoint, new_ask, names)
+function scoring.labels(job, prompt, wanted, endpoint, new_ask, names, group)
   local all, facts, given, last = {}, { was_cut = false, is_escalated = false }, nil, nil
   for _, name in ipairs(names or job.scoring.letter) do
     local means = scoring.means_named("letter", name, job.scoring.score)
@@ -413,7 +449,7 @@ function scoring.labels(job, prompt, wanted, endpoint, new_ask, names)
       append(all, responses)
       facts.means, facts.first, facts.is_escalated = name, facts.first or responses[1], given ~= nil
       given = as_labels(values)
-      facts.was_cut = facts.was_cut or any_bounded(given)
+      facts.was_cut, given = facts.was_cut or any_bounded(given), scoring.combined(given, group)
       if scoring.is_decided(given) then return all, given, facts end
     else
       last = why
@@ -423,7 +459,7 @@ function scoring.labels(job, prompt, wanted, endpoint, new_ask, names)
   if responses then
     append(all, responses)
     facts.means, facts.first, facts.is_escalated = name, facts.first or responses[1], given ~= nil
-    return all, exact, facts
+    return all, scoring.combined(exact, group), facts
   end
   if given then return all, given, facts end -- cut off and not decided: the scorer says so
   if type(exact) == "table" and exact.kind == "cancelled" then return nil, exact end
@@ -441,7 +477,7 @@ function scoring.candidates(facts, given, wanted)
     if kept then return kept end
   end
   local top = {}
-  for i, label in ipairs(given) do
+  for i, label in ipairs(#given == #wanted and given or {}) do
     if not label.bounded then top[wanted[i]] = label.logprob end
   end
   return choices.candidates { logprobs = { top = { top } } }

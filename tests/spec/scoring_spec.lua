@@ -226,6 +226,30 @@ describe("labels", function()
   end)
 end)
 
+describe("labels of several texts", function()
+  it("are worth the sum of their texts, and at most that of those cut off too", function()
+    local ln = math.log
+    local list = scoring.combined({ { logprob = ln(0.2), bounded = false }, { logprob = ln(0.3), bounded = false },
+      { logprob = ln(0.4), bounded = false }, { logprob = ln(0.01), bounded = true }, { logprob = ln(0.01), bounded = true },
+      { logprob = ln(0.01), bounded = true } }, { 1, 1, 2, 2, 3, 3 })
+    assert.near(ln(0.5), list[1].logprob, 1e-12)
+    assert.near(ln(0.2), list[1].alone, 1e-12)
+    assert.is_nil(list[1].ceiling)
+    assert.near(ln(0.4), list[2].logprob, 1e-12)
+    assert.near(ln(0.41), list[2].ceiling, 1e-12)
+    assert.same({ true, true }, { list[3].bounded, list[3].alone == nil })
+    assert.near(ln(0.02), list[3].logprob, 1e-12)
+    assert.is_true(scoring.is_decided(list))
+    list[2].ceiling = ln(0.6)
+    assert.is_false(scoring.is_decided(list))
+  end)
+
+  it("are left as they are where none is declared", function()
+    local given = { { logprob = -1, bounded = false } }
+    assert.equal(given, scoring.combined(given, nil))
+  end)
+end)
+
 describe("scoring step by step", function()
   local ask = { before = { 1, 2 }, before_text = "Answer:", id = 362, text = " A", options = {} }
   local function legacy(own, logprob, top)

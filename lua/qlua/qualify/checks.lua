@@ -153,8 +153,8 @@ end
 
 local function label_prompt(probe)
   local texts = {}
-  for i, label in ipairs(LABELS) do texts[i] = probe.endpoint == "chat" and label:sub(2) or label end
-  if probe.endpoint == "chat" then return { messages = { { role = "user", content = QUESTION } }, continuations = texts }, texts end
+  for i, label in ipairs(LABELS) do texts[i] = probe.label_endpoint == "chat" and label:sub(2) or label end
+  if probe.label_endpoint == "chat" then return { messages = { { role = "user", content = QUESTION } }, continuations = texts }, texts end
   return { text = QUESTION, continuations = texts }, texts
 end
 
@@ -199,7 +199,7 @@ function checks.labels(probe, name)
   local prompt, texts = label_prompt(probe)
   local alone = setmetatable({ loglikelihood = {} }, { __index = probe.job.scoring }) -- this means and no other
   local isolated = setmetatable({ scoring = alone }, { __index = probe.job })
-  local responses, given, facts = scoring.labels(isolated, prompt, texts, probe.endpoint, maker(probe, "letter", prompt), { name })
+  local responses, given, facts = scoring.labels(isolated, prompt, texts, probe.label_endpoint, maker(probe, "letter", prompt), { name })
   if not responses then return failed(("%s: %s"):format(name, given.text)) end
   local values = values_of(given)
   local problem = mass_problem(facts.first)
@@ -344,7 +344,7 @@ local function measured_value(probe)
   if probe.labelled_by then
     local prompt, texts = label_prompt(probe)
     return function()
-      local responses, given = scoring.labels(probe.job, prompt, texts, probe.endpoint, maker(probe, "letter", prompt),
+      local responses, given = scoring.labels(probe.job, prompt, texts, probe.label_endpoint, maker(probe, "letter", prompt),
         { probe.labelled_by })
       return responses and values_of(given) or nil, given and given.text
     end, probe.labelled_by

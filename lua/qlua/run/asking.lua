@@ -133,11 +133,18 @@ local function ask_datasets(self, one, datasets, server, client)
   end
 end
 
+-- Where the labels of mode letter are asked for.
+local function label_endpoint(self, one)
+  for _, dataset in ipairs(self.made.datasets) do
+    if dataset.mode == "letter" then return asking.endpoint_of(one, dataset) end
+  end
+end
+
 --- Ask a running server all that is not answered yet.
 -- @treturn ?table err the first error that ends the variant
 function asking.all(self, one, server, client)
   local err = qualifying.run(self, one, server, client, { timeouts = asking.timeouts_of(self.made.config.benchmark),
-    endpoint = asking.endpoint_of(one, self.made.datasets[1]) })
+    endpoint = asking.endpoint_of(one, self.made.datasets[1]), label_endpoint = label_endpoint(self, one) })
   if err then return err end
   warm_up(self, one, server, client)
   err = ask_datasets(self, one, self.made.datasets, server, client) or ask_datasets(self, one, self.made.turned, server, client)

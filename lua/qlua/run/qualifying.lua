@@ -38,11 +38,12 @@ end
 --- Probe a server that is ready.
 -- @tparam table self the run
 -- @tparam table one a variant of the plan
--- @tparam table options `timeouts`, `endpoint`
+-- @tparam table options `timeouts`, `endpoint`, `label_endpoint`
 -- @treturn ?table err why nothing is asked
 function qualifying.run(self, one, server, client, options)
   local record, err = qualify.run(server, one, { client = client, timeouts = options.timeouts, split_events = http.split_events,
-    is_stopped = function() return self.stopped end, endpoint = options.endpoint, nonce = self.nonce,
+    is_stopped = function() return self.stopped end, endpoint = options.endpoint,
+    label_endpoint = options.label_endpoint, nonce = self.nonce,
     level = self.made.config.benchmark.qualify, modes = modes_of(self.made.datasets) })
   if not record and not err.record then return err end
   note(self, one, record or err.record)
