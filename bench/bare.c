@@ -53,8 +53,8 @@ static struct {
 static struct {
   uint64_t events, scored, reads, polls, bytes, replies, right, lost, no_stamp;
   uint64_t begin_ns, end_ns;
-  struct hist error, ttft, lag, gap; // gap: of the absolute difference; signed sums below
-  double gap_sum, gap_squares;
+  struct hist error, ttft, lag, gap; // ttft, gap: of the absolute difference; signed sums below
+  double ttft_sum, gap_sum, gap_squares;
 } found;
 
 static void fail(const char *what) {
@@ -104,6 +104,11 @@ static void send_request(struct conn *conn) {
 
 // ---- events -----------------------------------------------------------------------------------------------------
 
+static void score_first(int64_t difference) {
+  found.ttft_sum += (double)difference;
+  hist_add(&found.ttft, difference < 0 ? -difference : difference);
+}
+
 static void score_event(struct conn *conn, const char *stamp, const char *end, uint64_t at_ns) {
   if (end - stamp < STAMP_DIGITS + 2 + NUMBER_DIGITS)
     return;
@@ -113,7 +118,7 @@ static void score_event(struct conn *conn, const char *stamp, const char *end, u
   if (conn->events == 0) {
     const char *arrived = memmem(stamp, (size_t)(end - stamp), "@arrived=", 9);
     if (arrived)
-      hist_add(&found.ttft, (int64_t)(at_ns - conn->start_ns) - (int64_t)(sent_ns - get_digits(arrived + 9, STAMP_DIGITS)));
+      score_first((int64_t)(at_ns - conn->start_ns) - (int64_t)(sent_ns - get_digits(arrived + 9, STAMP_DIGITS)));
   } else {
     int64_t difference = (int64_t)(at_ns - conn->last_at_ns) - (int64_t)(sent_ns - conn->last_sent_ns);
     found.gap_sum += (double)difference;
@@ -321,6 +326,7 @@ static void print_found(const struct rusage *before, const struct rusage *after)
   print_hist("ttft_error_us", &found.ttft);
   print_hist("gap_error_us", &found.gap);
   print_hist("lag_us", &found.lag);
+  printf(",\"ttft_bias_us\":%.3f", found.ttft.count ? found.ttft_sum / (double)found.ttft.count / 1e3 : 0.0);
   printf(",\"gap_sigma_us\":%.3f}\n", variance > 0 ? sqrt(variance) / 1e3 : 0.0);
 }
 

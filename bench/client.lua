@@ -81,8 +81,11 @@ local function score_stream(reply, into)
       into.errors[#into.errors + 1] = event.at_ns - sent
       if number == 0 then
         local arrived, marks = math.tointeger(event.data:match "@arrived=(%d+)"), reply.marks
-        into.firsts[#into.firsts + 1] = event.at_ns - (marks.sent_ns or marks.start_ns) - (sent - arrived)
+        local ttft = event.at_ns - (marks.sent_ns or marks.start_ns)
+        into.own_firsts[#into.own_firsts + 1] = ttft
+        into.firsts[#into.firsts + 1] = ttft - (sent - arrived)
       else
+        into.own_gaps[#into.own_gaps + 1] = event.at_ns - last_at
         into.gaps[#into.gaps + 1] = event.at_ns - last_at - (sent - last_sent)
       end
       number, last_at, last_sent = number + 1, event.at_ns, sent
@@ -130,10 +133,14 @@ function modes.streams(options)
     seconds = span_s(replies), rss_bytes = peak.open, idle_rss_bytes = idle_rss }
   peak.over = true
   if watcher then watcher:join() end
-  local into = { errors = {}, firsts = {}, gaps = {}, lost = 0, scored = 0, short = 0, kernel = 0, wanted = options.tokens }
-  if not options.unscored then for _, reply in ipairs(replies) do score_stream(reply, into) end end
+  local into = { errors = {}, firsts = {}, gaps = {}, own_firsts = {}, own_gaps = {}, lost = 0, scored = 0, short = 0, kernel = 0,
+    wanted = options.tokens }
+  if options.unscored then return found end
+  for _, reply in ipairs(replies) do score_stream(reply, into) end
   found.lost, found.scored, found.stamps = into.lost + into.short, into.scored, into.kernel == #replies and "kernel" or "user"
-  found.error_us, found.ttft_error_us = summary_us(into.errors), summary_us(into.firsts)
+  found.error_us, found.ttft_error_us = summary_us(into.errors), summary_us(absolute(into.firsts))
+  found.ttft_bias_us = summary_us(into.firsts).mean or 0
+  found.ttft_us, found.gap_us = summary_us(into.own_firsts), summary_us(into.own_gaps)
   found.gap_error_us, found.gap_sigma_us = summary_us(absolute(into.gaps)), sigma_us(into.gaps)
   return found
 end

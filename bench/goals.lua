@@ -1,27 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The table of goals: `build/release/qlua lua bench/goals.lua [NAME…]`, NAME one of the list below.
--- The mock has core 0, and this process with all clients core 1: it starts itself again under taskset. Writes Markdown.
-local sys = require "qlua.core.sys"
-
-local NAMES = { "streams", "burst", "flood", "plain", "open", "schedule", "first", "suite" }
-
-local function pinned_to_one()
-  for line in io.lines "/proc/self/status" do
-    local list = line:match "^Cpus_allowed_list:%s*(%S+)"
-    if list then return list:match "^%d+$" ~= nil end
-  end
-end
-
-local function quoted(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
-
-if not pinned_to_one() then
-  local words = { "exec taskset -c 1", quoted(sys.exe()), "lua bench/goals.lua" }
-  for _, name in ipairs(arg) do words[#words + 1] = quoted(name) end
-  local _, _, code = os.execute(table.concat(words, " "))
-  os.exit(code)
-end
+-- The mock has core 0, and this process with all clients core 1. Writes Markdown.
+require "pinned" "bench/goals.lua"
 
 local row = require "goals.row"
+
+local NAMES = { "streams", "burst", "flood", "plain", "open", "schedule", "first", "suite" }
 
 local function say(text)
   io.stdout:write(text, "\n")

@@ -10,6 +10,7 @@ local sys = require "qlua.core.sys"
 
 local BENCHES = {
   { "goals", "Goals" },
+  { "peers", "Other clients" },
   { "start", "Starting up" },
   { "load", "Loading the data sets" },
   { "pipeline", "The whole pipeline" },

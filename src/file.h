@@ -32,6 +32,10 @@ int ql_file_remove(const char *path, struct ql_err *err);   // a file or an empt
 int ql_file_rename(const char *from, const char *to, struct ql_err *err);
 char *ql_file_real(const char *path, struct ql_err *err); // absolute, links resolved; the caller frees
 
+// Takes the lock of a file, made where it is missing; closing the descriptor gives it back. -1 with kind limit and the
+// holder's own words when another process has it, with kind io otherwise.
+int ql_file_lock(const char *path, const char *holder, struct ql_err *err);
+
 // Bytes of a file after decompression, in order.
 struct ql_file_stream;
 struct ql_file_stream *ql_file_stream_open(const char *path, struct ql_err *err);

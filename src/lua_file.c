@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// lua_file: qlua.core.file: read, write, append, list, stat, make_dir, remove, rename, real, read_all, lines.
+// lua_file: qlua.core.file: read, write, append, list, stat, make_dir, remove, rename, real, read_all, lines, lock.
 //
 // Owns the userdata of `lines`, which closes its file at the end, when collected, or by :close().
 // May touch file.h. The one thing not obvious: buffers live in userdata, since pushing a string may raise
@@ -9,11 +9,13 @@
 
 #include <lauxlib.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 int ql_open_file(lua_State *L);
 
 static const char buffer_type[] = "qlua.file.buffer";
 static const char lines_type[] = "qlua.file.lines";
+static const char lock_type[] = "qlua.file.lock";
 
 // ---- whole files ------------------------------------------------------------------------------------
 
@@ -220,12 +222,34 @@ static int file_lines(lua_State *L) {
   return lines->of ? 1 : ql_push_err(L, &err);
 }
 
+// ---- locks --------------------------------------------------------------------------------------------
+
+static int lock_close(lua_State *L) {
+  int *fd = luaL_checkudata(L, 1, lock_type);
+  if (*fd >= 0)
+    close(*fd);
+  *fd = -1;
+  return 0;
+}
+
+// lock(path, holder) -> lock, held until lock:close(); or nil, err: of kind limit, and the text is the holder's
+static int file_lock(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1), *holder = luaL_checkstring(L, 2);
+  int *fd = lua_newuserdatauv(L, sizeof *fd, 0);
+  *fd = -1;
+  luaL_setmetatable(L, lock_type);
+  struct ql_err err = {0};
+  *fd = ql_file_lock(path, holder, &err);
+  return *fd < 0 ? ql_push_err(L, &err) : 1;
+}
+
 int ql_open_file(lua_State *L) {
   static const luaL_Reg methods[] = {{"sha256", lines_sha256}, {"bytes", lines_bytes}, {"close", lines_close}, {0, 0}};
   static const luaL_Reg functions[] = {{"read", file_read},     {"read_all", file_read_all}, {"write", file_write},
                                        {"append", file_append}, {"list", file_list},         {"stat", file_stat},
                                        {"remove", file_remove}, {"make_dir", file_make_dir}, {"rename", file_rename},
-                                       {"real", file_real},     {"lines", file_lines},       {0, 0}};
+                                       {"real", file_real},     {"lines", file_lines},       {"lock", file_lock},
+                                       {0, 0}};
   luaL_newmetatable(L, buffer_type);
   lua_pushcfunction(L, buffer_gc);
   lua_setfield(L, -2, "__gc");
@@ -238,7 +262,13 @@ int ql_open_file(lua_State *L) {
   lua_setfield(L, -2, "__call");
   luaL_newlib(L, methods);
   lua_setfield(L, -2, "__index");
-  lua_pop(L, 2);
+  static const luaL_Reg lock_meta[] = {{"__gc", lock_close}, {"__close", lock_close}, {0, 0}};
+  static const luaL_Reg lock_methods[] = {{"close", lock_close}, {0, 0}};
+  luaL_newmetatable(L, lock_type);
+  luaL_setfuncs(L, lock_meta, 0);
+  luaL_newlib(L, lock_methods);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 3);
   luaL_newlib(L, functions);
   return 1;
 }

@@ -7,6 +7,7 @@
 // too, anchored in the registry until its task has the result.
 
 #include "proc.h"
+#include "proc_stat.h"
 #include "task.h"
 
 #include <lauxlib.h>
@@ -229,7 +230,7 @@ static struct process *check_process(lua_State *L) {
   return process;
 }
 
-// spawn{argv=, env=, cwd=, log=, nonce=, secrets=, own_session=} -> process; or nil, err
+// spawn{argv=, env=, cwd=, log=, nonce=, secrets=, own_session=, own_cgroup=} -> process; or nil, err
 static int proc_spawn(lua_State *L) {
   struct ql_proc_options options = {.argv = push_argv(L), .env = push_env(L)};
   options.log.secrets = push_list(L, "secrets");
@@ -239,6 +240,8 @@ static int proc_spawn(lua_State *L) {
   options.log.head_bytes = (size_t)opt_integer(L, 1, "log_head_bytes", 0);
   options.log.ring_bytes = (size_t)opt_integer(L, 1, "log_tail_bytes", 0);
   options.own_session = lua_getfield(L, 1, "own_session") == LUA_TNIL || lua_toboolean(L, -1);
+  lua_getfield(L, 1, "own_cgroup");
+  options.own_cgroup = lua_toboolean(L, -1);
   options.on_exit = on_exit_seen;
   options.on_stopped = on_stopped;
   struct process *process = lua_newuserdatauv(L, sizeof *process, 0);
@@ -312,6 +315,31 @@ static int process_tail(lua_State *L) {
 
 static int process_lines_seen(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)ql_log_lines(ql_proc_log(check_process(L)->proc)));
+  return 1;
+}
+
+static int process_cgroup(lua_State *L) {
+  lua_pushstring(L, ql_proc_cgroup(check_process(L)->proc));
+  return 1;
+}
+
+// process:members() -> list of { pid=, start= }, itself first while it lives
+static int process_members(lua_State *L) {
+  struct process *process = check_process(L);
+  struct ql_tree_member *list;
+  size_t count = ql_proc_members(process->proc, &list);
+  struct ql_tree_member *kept = lua_newuserdatauv(L, (count + 1) * sizeof *kept, 0);
+  memcpy(kept, list, count * sizeof *kept);
+  free(list); // before anything that can raise
+  lua_createtable(L, (int)count, 0);
+  for (size_t i = 0; i < count; i++) {
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, kept[i].pid);
+    lua_setfield(L, -2, "pid");
+    lua_pushinteger(L, (lua_Integer)kept[i].start);
+    lua_setfield(L, -2, "start");
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
   return 1;
 }
 
@@ -413,13 +441,45 @@ static int proc_run(lua_State *L) {
   return ql_task_yield(L);
 }
 
+// ---- any process ------------------------------------------------------------------------------------------------
+
+// stat(pid) -> { pid=, parent=, group=, session=, start=, dead= }, or nil when there is none
+static int proc_stat(lua_State *L) {
+  struct ql_stat stat;
+  if (!ql_stat_read((pid_t)luaL_checkinteger(L, 1), &stat))
+    return 0;
+  const struct {
+    const char *name;
+    lua_Integer value;
+  } fields[] = {{"pid", stat.pid},
+                {"parent", stat.parent},
+                {"group", stat.group},
+                {"session", stat.session},
+                {"start", (lua_Integer)stat.start}};
+  lua_createtable(L, 0, 6);
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    lua_pushinteger(L, fields[i].value);
+    lua_setfield(L, -2, fields[i].name);
+  }
+  lua_pushboolean(L, stat.state == 'Z' || stat.state == 'X');
+  lua_setfield(L, -2, "dead");
+  return 1;
+}
+
+// kill(pid, start) -> true when SIGKILL was sent to the process that has this pid and this start time
+static int proc_kill(lua_State *L) {
+  lua_pushboolean(L, ql_stat_kill((pid_t)luaL_checkinteger(L, 1), (uint64_t)luaL_checkinteger(L, 2)));
+  return 1;
+}
+
 int ql_open_proc(lua_State *L) {
   static const luaL_Reg process_meta[] = {{"__gc", process_close}, {"__close", process_close}, {NULL, NULL}};
   static const luaL_Reg process_methods[] = {
       {"pid", process_pid},   {"nonce", process_nonce}, {"alive", process_alive},           {"wait", process_wait},
       {"stop", process_stop}, {"tail", process_tail},   {"lines_seen", process_lines_seen}, {"close", process_close},
+      {"cgroup", process_cgroup}, {"members", process_members},
       {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"spawn", proc_spawn}, {"run", proc_run}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"spawn", proc_spawn}, {"run", proc_run}, {"stat", proc_stat}, {"kill", proc_kill}, {NULL, NULL}};
   luaL_newmetatable(L, PROCESS);
   luaL_setfuncs(L, process_meta, 0);
   lua_newtable(L);

@@ -269,7 +269,7 @@ static int stats(lua_State *L) {
   return 1;
 }
 
-// serve({ host=, port=, unix_socket=, body_limit_bytes=, max_running= }, on_request) → server | nil, err
+// serve({ host=, port=, unix_socket=, body_limit_bytes=, max_running=, reuse_port= }, on_request) → server | nil, err
 static int serve(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
@@ -280,6 +280,9 @@ static int serve(lua_State *L) {
                                    .on_request = on_request};
   if (!options.body_limit)
     options.body_limit = 64u << 20;
+  lua_getfield(L, 1, "reuse_port");
+  options.reuse_port = lua_toboolean(L, -1);
+  lua_pop(L, 1);
   lua_getfield(L, 1, "host");
   lua_getfield(L, 1, "unix_socket");
   options.host = luaL_optstring(L, 3, NULL);

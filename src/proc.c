@@ -7,7 +7,8 @@
 
 #include "proc.h"
 
-#include "proc_tree.h"
+#include "proc_cgroup.h"
+#include "proc_stat.h"
 #include "proc_watch.h"
 
 #include <errno.h>
@@ -32,6 +33,7 @@ struct ql_proc {
   struct ql_watch exit, output;
   struct ql_log *log;
   struct ql_tree tree;
+  char *cgroup; // NULL: none
   struct ql_proc_status status;
   bool has_exited, is_closed;
   enum phase phase;
@@ -115,10 +117,18 @@ static void on_exit_ready(uv_poll_t *poll, int status, int events) {
 
 // ---- stopping -----------------------------------------------------------------------------------------
 
+static void leave_cgroup(struct ql_proc *proc) {
+  if (!ql_cgroup_remove(proc->cgroup))
+    return; // somebody is stuck in it: the folder stays as its sign
+  free(proc->cgroup);
+  proc->cgroup = NULL;
+}
+
 static void finish(void *arg) {
   struct ql_proc *proc = arg;
   proc->timer = NULL;
   drain_rest(proc);
+  leave_cgroup(proc);
   proc->phase = STOPPED;
   if (proc->on_stopped)
     proc->on_stopped(proc->arg);
@@ -134,7 +144,10 @@ static void kill_leader(struct ql_proc *proc) {
 static size_t look_and_kill(struct ql_proc *proc) {
   kill_leader(proc);
   size_t alive = ql_tree_sweep(&proc->tree, true);
-  return alive + !proc->has_exited;
+  bool is_populated = ql_cgroup_is_populated(proc->cgroup);
+  if (is_populated)
+    ql_cgroup_kill(proc->cgroup);
+  return alive + !proc->has_exited + (is_populated && alive == 0); // whom the sweep has not found
 }
 
 // One look at what is left; comes back by timer until two looks in a row found nobody, since a process
@@ -214,10 +227,15 @@ static int spawn_logged(struct ql_proc *proc, const struct ql_proc_options *opti
                           .env = env,
                           .cwd = options->cwd,
                           .fds = {-1, ends[1], ends[1]},
-                          .own_session = options->own_session};
+                          .own_session = options->own_session,
+                          .cgroup_fd = ql_cgroup_open_procs(proc->cgroup)};
   int pidfd = -1;
   int result = ql_spawn(&what, &proc->pid, &pidfd, err);
   ql_env_free(env);
+  if (what.cgroup_fd >= 0)
+    close(what.cgroup_fd);
+  if (!ql_cgroup_is_populated(proc->cgroup)) // it was not let in, or is dead already
+    leave_cgroup(proc);
   close(ends[1]);
   if (result != 0) {
     close(ends[0]);
@@ -240,7 +258,9 @@ struct ql_proc *ql_proc_spawn(struct ql_loop *loop, const struct ql_proc_options
   proc->loop = loop;
   make_nonce(proc->nonce, options->nonce);
   proc->log = ql_log_open(&options->log, err);
+  proc->cgroup = options->own_cgroup && proc->log ? ql_cgroup_make(proc->nonce) : NULL;
   if (!proc->log || spawn_logged(proc, options, err) != 0) {
+    leave_cgroup(proc);
     ql_log_close(proc->log);
     free(proc);
     return NULL;
@@ -261,6 +281,8 @@ void ql_proc_close(struct ql_proc *proc) {
     kill_now(proc);
   drain_rest(proc);
   ql_log_close(proc->log);
+  leave_cgroup(proc);
+  free(proc->cgroup);
   ql_tree_free(&proc->tree);
   proc->is_closed = true;
   ql_watch_stop(&proc->exit);
@@ -271,6 +293,22 @@ void ql_proc_close(struct ql_proc *proc) {
 int ql_proc_pid(const struct ql_proc *proc) { return proc->pid; }
 const char *ql_proc_nonce(const struct ql_proc *proc) { return proc->nonce; }
 const struct ql_log *ql_proc_log(const struct ql_proc *proc) { return proc->log; }
+const char *ql_proc_cgroup(const struct ql_proc *proc) { return proc->cgroup; }
+
+size_t ql_proc_members(struct ql_proc *proc, struct ql_tree_member **list) {
+  ql_tree_sweep(&proc->tree, false);
+  size_t count = 0;
+  *list = ql_calloc(proc->tree.count + 1, sizeof **list);
+  if (!proc->has_exited)
+    (*list)[count++] = (struct ql_tree_member){.pid = proc->pid, .start = proc->tree.start};
+  for (size_t i = 0; i < proc->tree.count; i++) {
+    struct ql_tree_member member = proc->tree.members[i];
+    struct ql_stat stat;
+    if (ql_stat_read(member.pid, &stat) && stat.start == member.start && stat.state != 'Z' && stat.state != 'X')
+      (*list)[count++] = member;
+  }
+  return count;
+}
 
 bool ql_proc_has_exited(const struct ql_proc *proc, struct ql_proc_status *status) {
   if (proc->has_exited && status)

@@ -12,6 +12,7 @@
 #include "loop.h"
 #include "proc_log.h"
 #include "proc_spawn.h"
+#include "proc_tree.h"
 
 struct ql_proc;
 
@@ -29,6 +30,7 @@ struct ql_proc_options {
   const char *cwd;
   const char *nonce; // NULL: a random one
   bool own_session;
+  bool own_cgroup; // where the machine lets us have one
   struct ql_log_options log;
   void (*on_exit)(void *arg); // the leader has gone; its last lines have been read
   void (*on_stopped)(void *arg); // after ql_proc_stop: nothing of it is left, or survivors says what
@@ -41,6 +43,9 @@ const char *ql_proc_nonce(const struct ql_proc *proc);
 // True and *status once the leader has gone.
 bool ql_proc_has_exited(const struct ql_proc *proc, struct ql_proc_status *status);
 const struct ql_log *ql_proc_log(const struct ql_proc *proc);
+const char *ql_proc_cgroup(const struct ql_proc *proc); // its control group's folder, or NULL
+// The living processes that come from it, itself first while it lives; *list is the caller's to free.
+size_t ql_proc_members(struct ql_proc *proc, struct ql_tree_member **list);
 
 // SIGTERM to the leader, once; after grace_ms or its exit SIGKILL to what is left, until nothing is.
 // Called again, it can only shorten the grace. on_stopped comes later, never inside this call.

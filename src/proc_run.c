@@ -179,7 +179,8 @@ static int spawn_piped(struct ql_run *run, const struct ql_run_options *options,
                             .env = env,
                             .cwd = options->cwd,
                             .fds = {in[0], out[1], error[1]},
-                            .own_session = true};
+                            .own_session = true,
+                            .cgroup_fd = -1};
     result = ql_spawn(&what, &run->pid, &pidfd, err);
     ql_env_free(env);
   }

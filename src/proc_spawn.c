@@ -116,6 +116,9 @@ static void __attribute__((noreturn)) give_up(enum stage stage, int error) {
 }
 
 static void __attribute__((noreturn)) become(const struct plan *plan) {
+  // Before the files are closed. One that may not join stays where it is: the parent looks.
+  ssize_t ignored = plan->what->cgroup_fd >= 0 ? write(plan->what->cgroup_fd, "0", 1) : 0;
+  (void)ignored;
   // The files come first, so that an error of the rest finds the report pipe in its place.
   bool ok = dup3(plan->report_fd, REPORT_FD, O_CLOEXEC) == REPORT_FD;
   for (int i = 0; i < 3; i++)

@@ -19,6 +19,7 @@ struct ql_spawn {
   const char *cwd;         // NULL: ours
   int fds[3];              // become 0, 1 and 2; -1 is /dev/null
   bool own_session;        // else only a process group of its own
+  int cgroup_fd;           // cgroup.procs of the group that it joins; -1: stays in ours
 };
 
 // Returns once exec has happened or failed. The caller owns pidfd and must reap pid.

@@ -8,10 +8,10 @@
 #include "proc_tree.h"
 
 #include "proc_spawn.h"
+#include "proc_stat.h"
 
 #include <ctype.h>
 #include <dirent.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,9 +22,7 @@
 enum { MAX_ENVIRON = 4 << 20 };
 
 struct seen {
-  pid_t pid, parent, group, session;
-  uint64_t start;
-  char state;
+  struct ql_stat at;
   bool is_ours;
 };
 
@@ -35,6 +33,7 @@ struct table {
 
 static pid_t *claimed;
 static size_t claimed_count;
+static struct ql_tree *trees;
 
 static bool is_claimed(pid_t pid) {
   for (size_t i = 0; i < claimed_count; i++)
@@ -62,32 +61,6 @@ static void unclaim(pid_t pid) {
 
 // ---- /proc --------------------------------------------------------------------------------------------
 
-static bool read_stat(pid_t pid, struct seen *seen) {
-  char path[64], text[1024];
-  snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0)
-    return false;
-  ssize_t got = read(fd, text, sizeof text - 1);
-  close(fd);
-  if (got <= 0)
-    return false;
-  text[got] = '\0';
-  char *after_name = strrchr(text, ')'); // the name may hold anything, also ") Z 1"
-  int parent, group, session;
-  unsigned long long start;
-  *seen = (struct seen){.pid = pid};
-  if (!after_name || sscanf(after_name + 1,
-                            " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-                            &seen->state, &parent, &group, &session, &start) != 5)
-    return false;
-  seen->parent = parent;
-  seen->group = group;
-  seen->session = session;
-  seen->start = start;
-  return true;
-}
-
 static struct table read_all(void) {
   struct table table = {0};
   DIR *dir = opendir("/proc");
@@ -95,8 +68,8 @@ static struct table read_all(void) {
     return table;
   size_t room = 0;
   for (struct dirent *entry; (entry = readdir(dir));) {
-    struct seen seen;
-    if (!isdigit((unsigned char)entry->d_name[0]) || !read_stat((pid_t)atol(entry->d_name), &seen))
+    struct seen seen = {0};
+    if (!isdigit((unsigned char)entry->d_name[0]) || !ql_stat_read((pid_t)atol(entry->d_name), &seen.at))
       continue;
     if (table.count == room) {
       room = room ? room * 2 : 128;
@@ -135,7 +108,14 @@ static enum marked read_mark(pid_t pid, const char *nonce) {
 
 static bool was_seen(const struct ql_tree *tree, const struct seen *seen) {
   for (size_t i = 0; i < tree->count; i++)
-    if (tree->members[i].pid == seen->pid && tree->members[i].start == seen->start)
+    if (tree->members[i].pid == seen->at.pid && tree->members[i].start == seen->at.start)
+      return true;
+  return false;
+}
+
+static bool was_seen_by_another(const struct ql_tree *tree, const struct seen *seen) {
+  for (const struct ql_tree *other = trees; other; other = other->next)
+    if (other != tree && was_seen(other, seen))
       return true;
   return false;
 }
@@ -145,20 +125,20 @@ static bool was_seen(const struct ql_tree *tree, const struct seen *seen) {
 // gone, a child of ours in a foreign session that nobody has claimed and no other run has marked can only
 // have come to us from it.
 static bool belongs(const struct ql_tree *tree, const struct seen *seen) {
-  if (seen->pid == getpid() || is_claimed(seen->pid) || seen->start < tree->start)
+  if (seen->at.pid == getpid() || is_claimed(seen->at.pid) || seen->at.start < tree->start)
     return false;
-  if (seen->group == tree->leader || seen->session == tree->leader || was_seen(tree, seen))
+  if (seen->at.group == tree->leader || seen->at.session == tree->leader || was_seen(tree, seen))
     return true;
-  enum marked marked = read_mark(seen->pid, tree->nonce);
+  enum marked marked = read_mark(seen->at.pid, tree->nonce);
   if (marked != UNMARKED)
     return marked == MARKED_OURS;
-  return tree->leader_gone && seen->parent == getpid() && seen->session != getsid(0) && !is_claimed(seen->session) &&
-         !is_claimed(seen->group);
+  return tree->leader_gone && seen->at.parent == getpid() && seen->at.session != getsid(0) && !is_claimed(seen->at.session) &&
+         !is_claimed(seen->at.group) && !was_seen_by_another(tree, seen);
 }
 
 static bool inherits(const struct table *table, const struct seen *seen) {
   for (size_t i = 0; i < table->count; i++)
-    if (table->rows[i].pid == seen->parent)
+    if (table->rows[i].at.pid == seen->at.parent)
       return table->rows[i].is_ours;
   return false;
 }
@@ -166,13 +146,13 @@ static bool inherits(const struct table *table, const struct seen *seen) {
 static void mark_ours(const struct ql_tree *tree, struct table *table) {
   for (size_t i = 0; i < table->count; i++) {
     struct seen *seen = &table->rows[i];
-    seen->is_ours = seen->pid == tree->leader ? !tree->leader_gone : belongs(tree, seen);
+    seen->is_ours = seen->at.pid == tree->leader ? !tree->leader_gone : belongs(tree, seen);
   }
   for (bool changed = true; changed;) {
     changed = false;
     for (size_t i = 0; i < table->count; i++) {
       struct seen *seen = &table->rows[i];
-      if (seen->is_ours || is_claimed(seen->pid) || !inherits(table, seen))
+      if (seen->is_ours || is_claimed(seen->at.pid) || !inherits(table, seen))
         continue;
       seen->is_ours = changed = true;
     }
@@ -183,13 +163,14 @@ static void remember(struct ql_tree *tree, const struct seen *seen) {
   if (was_seen(tree, seen))
     return;
   tree->members = ql_realloc(tree->members, (tree->count + 1) * sizeof *tree->members);
-  tree->members[tree->count++] = (struct ql_tree_member){.pid = seen->pid, .start = seen->start};
+  tree->members[tree->count++] = (struct ql_tree_member){.pid = seen->at.pid, .start = seen->at.start};
 }
 
 void ql_tree_join(struct ql_tree *tree, pid_t leader, const char *nonce) {
-  struct seen seen = {0};
-  read_stat(leader, &seen);
-  *tree = (struct ql_tree){.leader = leader, .start = seen.start, .nonce = ql_strdup(nonce)};
+  struct ql_stat stat = {0};
+  ql_stat_read(leader, &stat);
+  *tree = (struct ql_tree){.leader = leader, .start = stat.start, .nonce = ql_strdup(nonce), .next = trees};
+  trees = tree;
   claim(leader);
 }
 
@@ -202,6 +183,11 @@ void ql_tree_leave(struct ql_tree *tree) {
 
 void ql_tree_free(struct ql_tree *tree) {
   ql_tree_leave(tree);
+  for (struct ql_tree **at = &trees; *at; at = &(*at)->next)
+    if (*at == tree) {
+      *at = tree->next;
+      break;
+    }
   free(tree->nonce);
   free(tree->members);
   *tree = (struct ql_tree){0};
@@ -213,17 +199,17 @@ size_t ql_tree_sweep(struct ql_tree *tree, bool do_kill) {
   size_t alive = 0;
   for (size_t i = 0; i < table.count; i++) {
     struct seen *seen = &table.rows[i];
-    if (!seen->is_ours || is_claimed(seen->pid))
+    if (!seen->is_ours || is_claimed(seen->at.pid))
       continue;
-    if (seen->state == 'Z' || seen->state == 'X') {
-      if (seen->parent == getpid())
-        waitpid(seen->pid, NULL, WNOHANG);
+    if (seen->at.state == 'Z' || seen->at.state == 'X') {
+      if (seen->at.parent == getpid())
+        waitpid(seen->at.pid, NULL, WNOHANG);
       continue;
     }
     alive++;
     remember(tree, seen);
     if (do_kill)
-      kill(seen->pid, SIGKILL);
+      kill(seen->at.pid, SIGKILL);
   }
   free(table.rows);
   return alive;

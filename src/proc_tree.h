@@ -23,6 +23,7 @@ struct ql_tree {
   bool leader_gone; // reaped: its orphans are children of ours now
   struct ql_tree_member *members;
   size_t count; // members ever seen, the leader not among them
+  struct ql_tree *next; // of all trees: one takes no orphan that another has seen
 };
 
 // The leader has been spawned and not been reaped. Its pid is claimed until ql_tree_leave: no other tree

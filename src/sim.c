@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -40,10 +41,14 @@ static int listen_tcp(struct ql_sim *sim, uv_loop_t *loop, struct ql_err *err) {
   } address;
   if (uv_ip4_addr(host, port, &address.v4) && uv_ip6_addr(host, port, &address.v6))
     return ql_fail(err, QL_E_USAGE, "cannot listen on host '%s': want a numeric address", host);
-  uv_tcp_init(loop, &sim->tcp.io.tcp);
+  uv_tcp_init_ex(loop, &sim->tcp.io.tcp, address.any.sa_family); // with its socket
   sim->tcp.io.handle.data = &sim->tcp;
   sim->tcp.open = true;
   sim->handles++;
+  uv_os_fd_t fd;
+  int on = 1;
+  if (sim->options.reuse_port && uv_fileno(&sim->tcp.io.handle, &fd) == 0)
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   int rc = uv_tcp_bind(&sim->tcp.io.tcp, &address.any, 0);
   if (!rc)
     rc = uv_listen(&sim->tcp.io.stream, backlog, on_connection);

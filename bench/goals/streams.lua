@@ -9,7 +9,9 @@ local STREAMS, RATE, TOKENS = 1024, 50, 150
 local QUERY = ("?tokens=%d&rate=%d&gate=%d&first_ms=100"):format(TOKENS, RATE, STREAMS)
 local PATH = "/v1/chat/completions" .. QUERY
 
-local function options(mock) return { url = mock.url .. QUERY, streams = STREAMS, tokens = TOKENS, warm = true } end
+local function options(mock, unscored)
+  return { url = mock.url .. QUERY, streams = STREAMS, tokens = TOKENS, warm = true, unscored = unscored }
+end
 
 local function contestants(mock)
   local function bare(...) return pair.bare(mock, "streams", PATH, "--streams", tostring(STREAMS), ...) end
@@ -20,7 +22,7 @@ local function contestants(mock)
   }
 end
 
-local function profile(mock) return pair.profile(pair.qlua_argv("streams", options(mock)), 6) end
+local function profile(mock) return pair.profile(pair.qlua_argv("streams", options(mock, true)), 6) end
 
 return function()
   local mock = pair.mock()

@@ -29,8 +29,10 @@ local function selection(size, share, seed, name)
   return list
 end
 
--- A task that has only these of its questions.
-local function part_of(task, chosen)
+--- A task that has only these of its questions.
+-- @tparam table task
+-- @tparam {integer,...} chosen numbers of samples, from 0
+function control.part_of(task, chosen)
   return setmetatable({
     size = function() return #chosen end,
     sample = function(_, i) return task:sample(chosen[i + 1]) end,
@@ -50,7 +52,7 @@ function control.of(made)
   for i, dataset in ipairs(made.datasets) do
     local task = dataset.task
     local chosen = selection(task:size(), share, made.config.generation.seed or 0, dataset.name)
-    result.datasets[i] = setmetatable({ task = part_of(task, chosen), repeats = 1 }, { __index = dataset })
+    result.datasets[i] = setmetatable({ task = control.part_of(task, chosen), repeats = 1 }, { __index = dataset })
     expected[dataset.name] = #chosen
   end
   for _, one in ipairs(made.variants) do

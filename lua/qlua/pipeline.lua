@@ -12,6 +12,7 @@ local json = require "qlua.core.json"
 local outcomes = require "qlua.outcomes"
 local prompts = require "qlua.prompts"
 local reply = require "qlua.reply"
+local restarts = require "qlua.supervisor.restarts"
 local sandbox = require "qlua.sandbox"
 local scoring = require "qlua.scoring"
 
@@ -120,7 +121,8 @@ local function joined(responses)
     usage = { prompt_tokens = total_of(responses, "prompt_tokens"), completion_tokens = total_of(responses, "completion_tokens"),
       source = last.usage.source },
     timing = { total_ns = marks.last_byte_ns - marks.start_ns },
-    sent = { tries = tries, marks = marks, session = last.sent.session, replayed = is_replayed },
+    sent = { tries = tries, marks = marks, session = last.sent.session, incarnation = last.sent.incarnation,
+      replayed = is_replayed },
     turns = #responses,
   }
 end
@@ -233,6 +235,7 @@ local function add_response(row, response, wall_offset_ns)
   row.prompt_tokens, row.completion_tokens, row.count_source = usage.prompt_tokens, usage.completion_tokens, usage.source
   row.latency_ns, row.ttft_ns = response.timing.total_ns, response.timing.ttft_ns
   row.tries, row.turns, row.session = sent.tries, response.turns, sent.session
+  row.incarnation = sent.incarnation
   row.text_sha256 = response.text and hash.sha256(response.text) or nil
   row.candidates = response.candidates and json.encode(response.candidates) or nil
   row.scoring = response.scoring and json.encode(response.scoring) or nil
@@ -273,13 +276,30 @@ local function prepare(job, index)
   return sample, prompt, prompt_sha256, err
 end
 
+-- Errors that asking the same server's next incarnation would only repeat; the others may have been its last words.
+local final_errors = { too_long = true, http_4xx = true, script_error = true }
+
+-- Nothing to ask: it has an answer, or it will get none. Errors of earlier sessions are asked again.
+local function is_settled(job, known)
+  if outcomes.class(known.outcome) ~= "error" then return true end
+  if known.error_text == restarts.QUARANTINED then return true end
+  return job.is_again and known.session == job.store.session and final_errors[known.outcome] or false
+end
+
+local function quarantined(job, row)
+  row.outcome, row.error_text, row.tries, row.is_new = "server_dead", restarts.QUARANTINED, 0, false
+  job.store:put_answer(row)
+  return row
+end
+
 local function run_sample(job, index)
   local sample, prompt, prompt_sha256, prepare_err = prepare(job, index)
   local identity = identity_of(job, sample, prompt_sha256)
   local known = not job.force
     and job.store:find_answer(identity, job.variant.name, job.dataset.name, sample.id, job.repeat_index)
-  if known and outcomes.class(known.outcome) ~= "error" then return known end
+  if known and is_settled(job, known) then return known end
   local row = answer_row(job, sample, identity, prompt_sha256)
+  if job.is_quarantined and job.is_quarantined(sample.id) then return quarantined(job, row) end
   local response, err
   if prepare_err then
     err = { outcome = "script_error", text = prepare_err.text }
@@ -353,7 +373,7 @@ local function count(job, tally, row)
   end
   tally.tokens = tally.tokens + (row.is_new and row.completion_tokens or 0)
   job.on_progress(tally)
-  if row.outcome == "server_dead" then
+  if row.outcome == "server_dead" and row.error_text ~= restarts.QUARANTINED then
     tally.stop = { kind = "server", text = row.error_text or "the server died" }
   elseif tally.same_refusal >= pipeline.hopeless_after then
     tally.stop = { kind = "server", text = ("the first %d questions of %s all failed: %s"):format(
@@ -363,9 +383,10 @@ end
 
 --- Ask all questions of a dataset.
 -- @tparam table job task, script, dataset, variant, mode, endpoint, model, sampling, stream, scorers, sender, store,
---   repeat_index, repeats (1: how often each question is asked, with a seed of its own each time),
---   concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body,
---   force (judge again what is answered)
+--   repeat_index, repeats (1: how often each question is asked, with a seed of its own each time), concurrency,
+--   wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body,
+--   force (judge again what is answered), workers (questions prepared at once), is_quarantined(sample id), is_again (the server
+--   died before: what it refused for good in this session is not asked again)
 -- @treturn table tally { total, done, asked, correct, errors, first_error = text or nil, tokens, stop = err or nil }
 function pipeline.ask(job)
   job.scoring = job.scoring or scoring.of(job.sender.dialect, job.variant)
@@ -374,7 +395,7 @@ function pipeline.ask(job)
   local total = size * (job.repeats or 1)
   local tally, next_index, failed = new_tally(total), 0, nil
   local workers = {}
-  for worker = 1, math.min(total, 2 * job.concurrency) do
+  for worker = 1, math.min(total, job.workers or 2 * job.concurrency) do
     workers[worker] = concurrent.spawn(function()
       while next_index < total and not tally.stop and not failed and not job.is_stopped() do
         local index = next_index

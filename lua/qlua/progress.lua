@@ -212,6 +212,11 @@ function progress:resize(width)
   if self.is_tty and self.current then draw(self) end
 end
 
+--- A progress of its own for a variant that is worked on beside others: plain lines, as one block cannot show two.
+function progress:lane()
+  return setmetatable({ is_tty = false, current = false, drawn = {} }, { __index = self })
+end
+
 --- The phase is over: the block gives way to one line that stays.
 function progress:finish()
   local p = self.current

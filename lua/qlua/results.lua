@@ -26,6 +26,7 @@ results.VOLATILE = {
   "variants.*.datasets.*.tpot_seconds", "variants.*.datasets.*.longest_pause_seconds",
   "variants.*.datasets.*.questions_per_second", "variants.*.datasets.*.tokens_per_second",
   "variants.*.datasets.*.window_seconds", "variants.*.datasets.*.window_sessions",
+  "instrument", "load.points", "load.errors", "load.found",
   "telemetry", "variants.*.gpu", "variants.*.memory", "variants.*.datasets.*.energy_joules", "variants.*.datasets.*.energy_source",
   "variants.*.datasets.*.energy_seconds", "variants.*.datasets.*.energy_above_idle_joules",
   "variants.*.datasets.*.energy_per_correct_joules", "variants.*.datasets.*.energy_above_idle_per_correct_joules",

@@ -5,11 +5,16 @@
 
 local clock = require "qlua.core.clock"
 local control = require "qlua.control"
+local file = require "qlua.core.file"
 local folder = require "qlua.run.folder"
+local gpus = require "qlua.supervisor.gpus"
+local lanes = require "qlua.run.lanes"
+local leftovers = require "qlua.supervisor.leftovers"
 local run_report = require "qlua.run_report"
 local loading = require "qlua.run.loading"
 local session = require "qlua.run.session"
 local side_by_side = require "qlua.run.side_by_side"
+local state = require "qlua.supervisor.state"
 local sys = require "qlua.core.sys"
 local task = require "qlua.core.task"
 local telemetry = require "qlua.telemetry"
@@ -20,9 +25,23 @@ local run = {}
 
 -- ---- Ctrl-C -----------------------------------------------------------------------------------------------
 
+-- The second time: nobody waits any more, and nothing is left behind all the same.
+local function at_once(self)
+  pcall(self.store.commit, self.store)
+  local is_clean = true
+  for _, server in pairs(self.servers) do
+    local ok, is_gone = pcall(server.kill, server)
+    is_clean = is_clean and ok and is_gone
+  end
+  if not is_clean then
+    self.progress:message { en = "processes of a server are left: qlua reap " .. self.dir, zh = "服务仍有残留进程：qlua reap " .. self.dir }
+  end
+  sys.exit(130)
+end
+
 local function watch_signals(self)
   local function on_signal()
-    if self.stopped then sys.exit(130) end
+    if self.stopped then at_once(self) end
     self.stopped = true
     self.progress:message { en = "stopping: answers are kept, servers are stopped (once more: at once)",
       zh = "正在停止：答案已保存，服务器正在关闭（再按一次立即退出）" }
@@ -41,8 +60,29 @@ local function open_telemetry(self)
   self.store:meta("telemetry", self.telemetry:facts())
 end
 
+-- What a killed qlua left: of this run it is ended, of others it is told.
+local function reap_leftovers(self)
+  local seen, records = {}, state.list(self.dir)
+  table.move(state.list(), 1, #state.list(), #records + 1, records)
+  for _, record in ipairs(records) do
+    local is_again = seen[record.nonce]
+    seen[record.nonce] = true
+    if not is_again and record.host == sys.host().hostname and not state.has_owner(record) then
+      local count = #leftovers.find(record)
+      local is_mine = record.run_dir == file.real(self.dir)
+      if count == 0 or is_mine then leftovers.reap(record) end
+      if count > 0 then
+        local where = is_mine and { en = "ended", zh = "已结束" } or { en = "not ended: qlua reap", zh = "未处理，请执行 qlua reap" }
+        self.progress:message { en = ("%d processes were left of a killed run (%s): %s"):format(count, record.run_dir, where.en),
+          zh = ("被强制终止的运行残留了 %d 个进程（%s）：%s"):format(count, record.run_dir, where.zh) }
+      end
+    end
+  end
+end
+
 local function conclude(self, errors)
   self.telemetry:close()
+  gpus.release(self.cards)
   self.store:meta("finished_at", clock.iso())
   self.store:commit()
   local is_written, summary = pcall(run_report.write, self.dir, self.store, self.options)
@@ -77,11 +117,10 @@ local function take_error(self, errors, err)
   self.progress:message(err.text)
 end
 
-local function each_variant(self, errors, work)
-  for _, one in ipairs(self.made.variants) do
-    if self.stopped then break end
-    take_error(self, errors, work(self, one))
-  end
+-- The run as one variant sees it that is worked on beside others.
+local function lane_of(self)
+  local progress = self.progress
+  return setmetatable({ telemetry = self.telemetry:lane(), progress = progress.lane and progress:lane() or progress }, { __index = self })
 end
 
 -- The part of the load that does not belong to the first life of a variant's server.
@@ -105,13 +144,18 @@ end
 function run.execute(made, options)
   local dir, store = folder.open(made, options)
   if not dir then return nil, store end
-  local self = { made = made, options = options, dir = dir, store = store, progress = options.progress, stopped = false, clients = {},
+  local self = { made = made, options = options, dir = dir, store = store, progress = options.progress, stopped = false,
+    clients = {}, servers = {}, starts = { count = 0 }, cards = {},
     nonce = ("%x%x"):format(sys.pid(), clock.wall_ns()), control = control.of(made) }
   session.open(self)
   watch_signals(self)
+  reap_leftovers(self)
   open_telemetry(self)
   local errors = {}
-  each_variant(self, errors, variant.run)
+  local is_parallel = made.config.benchmark.parallel_variants and #made.variants > 1
+  lanes.each(made.variants, is_parallel, function(one)
+    take_error(self, errors, variant.run(is_parallel and lane_of(self) or self, one))
+  end, function() return self.stopped end)
   if made.load then load_rest(self, errors) end
   return conclude(self, errors)
 end

@@ -4,6 +4,7 @@
 local control = require "qlua.control"
 local file = require "qlua.core.file"
 local health = require "qlua.health"
+local load_store = require "qlua.load.store"
 local outcomes = require "qlua.outcomes"
 local page = require "qlua.page"
 local permute = require "qlua.permute"
@@ -41,6 +42,14 @@ local function turned_of(store)
   return result
 end
 
+--- The measurements under load as `qlua.summary.load` wants them, or nil where there are none.
+function run_report.load_of(store)
+  local phases = load_store.phases(store)
+  if #phases == 0 then return nil end
+  return { about = store:meta "load", found = store:meta "load_found", phases = phases,
+    rows = function(phase) return load_store.rows(store, phase) end }
+end
+
 --- The run as `qlua.summary` wants it, out of the store alone.
 function run_report.describe(dir, store)
   local config = store:meta "config"
@@ -52,6 +61,7 @@ function run_report.describe(dir, store)
     finished_at = store:meta "finished_at", model = { base_name = config.model.base_name }, variants = variants,
     datasets = store:datasets(), config = config, manifest = store:meta "manifest",
     turned = turned_of(store), telemetry = store:telemetry(),
+    instrument = store:meta "instrument", load = run_report.load_of(store),
     baseline = control.baseline_of(config),
     control = again and { name = again.name, share = again.share, expected = again.expected },
   }

@@ -136,7 +136,7 @@ function run_store:find_reply(key)
     body = row.body and must(pack.unpack(row.body)) or "", stamps = row.stamps and must(pack.unpack(row.stamps)) or "",
     marks = { queued_ns = row.queued_ns, start_ns = row.start_ns, connect_ns = row.connect_ns,
       first_byte_ns = row.first_byte_ns, last_byte_ns = row.last_byte_ns, reads = row.reads },
-    tries = row.tries, session = row.session,
+    tries = row.tries, session = row.session, incarnation = row.incarnation,
   }
 end
 
@@ -146,27 +146,29 @@ end
 
 function run_store:put_request(row)
   local reply, marks = row.reply, row.reply.marks or {}
-  self:put([[INSERT OR REPLACE INTO request VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)]],
+  self:put([[INSERT OR REPLACE INTO request VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)]],
     row.key, row.variant, row.dataset, row.sample, row.repeat_index, row.turn, row.part, self.session, row.path,
     row.prompt_sha256, row.continuation, row.params, row.tries, reply.status, row.error_kind, row.error_text,
     json.encode(reply.headers or {}), packed(reply.body), packed(reply.stamps),
-    marks.queued_ns, marks.start_ns, marks.connect_ns, marks.first_byte_ns, marks.last_byte_ns, marks.reads)
+    marks.queued_ns, marks.start_ns, marks.connect_ns, marks.first_byte_ns, marks.last_byte_ns, marks.reads,
+    row.incarnation)
 end
 
 --- Is this question answered, by this very variant, row, prompt and sampling? Errors do not count: they are asked again.
--- @treturn ?table outcome, completion_tokens
+-- @treturn ?table outcome, completion_tokens, session, error_text
 function run_store:find_answer(identity, variant, dataset, sample, repeat_index)
-  local row = self:one([[SELECT identity, outcome, session, completion_tokens FROM answer
+  local row = self:one([[SELECT identity, outcome, session, completion_tokens, error_text FROM answer
     WHERE variant = ? AND dataset = ? AND sample = ? AND repeat_index = ?]], variant, dataset, sample, repeat_index)
   return row and row.identity == identity and row or nil
 end
 
 function run_store:put_answer(row)
-  self:put([[INSERT OR REPLACE INTO answer VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)]],
+  self:put([[INSERT OR REPLACE INTO answer VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)]],
     row.variant, row.dataset, row.sample, row.repeat_index, row.identity, row.prompt_sha256, row.outcome, row.score, row.value, row.how,
     row.span_from, row.span_to, json.encode(row.scores or {}), row.text, row.reasoning, row.finish,
     row.prompt_tokens, row.completion_tokens, row.count_source, row.latency_ns, row.ttft_ns, row.start_ns, row.end_ns,
-    row.tries, row.turns, row.text_sha256, row.error_text, row.session or self.session, row.candidates, row.scoring)
+    row.tries, row.turns, row.text_sha256, row.error_text, row.session or self.session, row.candidates,
+    row.incarnation, row.scoring)
 end
 
 --- Answer rows in the order variant, dataset, position, repeat, as qlua.summary wants them.
@@ -220,6 +222,23 @@ function run_store:texts()
     SELECT a.variant, a.dataset, a.text, p.body AS prompt FROM answer a LEFT JOIN prompt p ON p.sha256 = a.prompt_sha256
     WHERE length(a.text) > 2 ORDER BY a.variant, a.dataset, a.sample, a.repeat_index]]
   return function() return nextrow(cursor) end, nil, nil, closing
+end
+
+--- A variant's server is started; the next number of its incarnations.
+-- @treturn integer
+function run_store:open_server(variant, start_ns, nonce)
+  local last = self:one("SELECT max(incarnation) AS n FROM server WHERE variant = ?", variant).n or 0
+  self:put("INSERT INTO server (variant, incarnation, session, start_ns, nonce) VALUES (?, ?, ?, ?, ?)", variant, last + 1,
+    self.session, start_ns, nonce)
+  return last + 1
+end
+
+--- What became of it; fields that are nil stay as they are.
+-- @tparam table fields ready_ns, end_ns, end_kind, cause, pid
+function run_store:update_server(variant, incarnation, fields)
+  self:put([[UPDATE server SET ready_ns = coalesce(?, ready_ns), end_ns = coalesce(?, end_ns), end_kind = coalesce(?, end_kind),
+    cause = coalesce(?, cause), pid = coalesce(?, pid) WHERE variant = ? AND incarnation = ?]], fields.ready_ns, fields.end_ns,
+    fields.end_kind, fields.cause, fields.pid, variant, incarnation)
 end
 
 function run_store:open_phase(variant, dataset, start_ns)

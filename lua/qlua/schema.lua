@@ -5,7 +5,7 @@
 -- a request are zstd frames.
 
 return {
-  version = 4,
+  version = 5,
   sql = [[
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
@@ -27,7 +27,8 @@ CREATE TABLE request (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, variant 
   repeat_index INTEGER NOT NULL, turn INTEGER NOT NULL, part INTEGER NOT NULL, session INTEGER NOT NULL,
   path TEXT NOT NULL, prompt_sha256 TEXT, continuation TEXT, params TEXT NOT NULL,
   tries INTEGER NOT NULL, status INTEGER, error_kind TEXT, error_text TEXT, headers TEXT, body BLOB, stamps BLOB,
-  queued_ns INTEGER, start_ns INTEGER, connect_ns INTEGER, first_byte_ns INTEGER, last_byte_ns INTEGER, reads INTEGER
+  queued_ns INTEGER, start_ns INTEGER, connect_ns INTEGER, first_byte_ns INTEGER, last_byte_ns INTEGER, reads INTEGER,
+  incarnation INTEGER
 );
 CREATE INDEX request_by_question ON request (variant, dataset, sample);
 
@@ -38,8 +39,14 @@ CREATE TABLE answer (variant TEXT NOT NULL, dataset TEXT NOT NULL, sample TEXT N
   identity TEXT NOT NULL, prompt_sha256 TEXT, outcome TEXT NOT NULL, score REAL, value TEXT, how TEXT, span_from INTEGER, span_to INTEGER,
   scores TEXT, text TEXT, reasoning TEXT, finish TEXT, prompt_tokens INTEGER, completion_tokens INTEGER, count_source TEXT,
   latency_ns INTEGER, ttft_ns INTEGER, start_ns INTEGER, end_ns INTEGER, tries INTEGER, turns INTEGER, text_sha256 TEXT,
-  error_text TEXT, session INTEGER NOT NULL, candidates TEXT, scoring TEXT,
+  error_text TEXT, session INTEGER NOT NULL, candidates TEXT, incarnation INTEGER, scoring TEXT,
   PRIMARY KEY (variant, dataset, sample, repeat_index)) WITHOUT ROWID;
+
+-- each start of a variant's server, numbered from 1 over all sessions: the incarnation that an answer came from. end_kind: stopped,
+-- crashed, failed (was never ready); cause: why, in one sentence
+CREATE TABLE server (variant TEXT NOT NULL, incarnation INTEGER NOT NULL, session INTEGER NOT NULL, start_ns INTEGER NOT NULL,
+  ready_ns INTEGER, end_ns INTEGER, end_kind TEXT, cause TEXT, pid INTEGER, nonce TEXT,
+  PRIMARY KEY (variant, incarnation)) WITHOUT ROWID;
 
 -- the time in which a session asked a variant a dataset: the window that throughput is taken over
 CREATE TABLE phase (id INTEGER PRIMARY KEY, session INTEGER NOT NULL, variant TEXT NOT NULL, dataset TEXT NOT NULL,

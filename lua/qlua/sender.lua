@@ -14,7 +14,8 @@ local sender = {}
 sender.__index = sender
 
 --- A sender; with `replay_only` it never sends.
--- @tparam table parts client, dialect, variant, server, store, timeouts, retries, random, is_stopped(), log(text, where)
+-- @tparam table parts client, dialect, variant, server, store, timeouts, retries, random, is_stopped(), log(text, where),
+--   watch (of `qlua.supervisor.watch`, which is told who is in flight; may be absent)
 function sender.new(parts)
   return setmetatable(parts, sender)
 end
@@ -73,20 +74,28 @@ end
 -- A server that no longer answers is either busy or gone, and only its supervisor knows. One that is not ours may
 -- be restarted by somebody: it gets all its tries, and is gone when it does not answer after them.
 local function is_server_gone(self, failure, is_last_try)
-  if failure.kind ~= "connect" and failure.kind ~= "protocol" then return false end
+  local kind = failure.kind -- cancelled: by the watch, when the server had died
+  if kind ~= "connect" and kind ~= "protocol" and kind ~= "cancelled" then return false end
   if not self.server.is_alive or not (self.server.process or is_last_try) then return false end
   return not self.server:is_alive()
 end
 
-local function try_until_final(self, ask, request)
+local function watched(self, ask, seat, request, text)
+  if seat then self.watch:sent(seat) end
+  local reply = self:transmit(request, text)
+  local failure, response = failure_of(reply, request, reader_of(self, ask))
+  if seat then self.watch:came_back(seat, failure) end
+  return reply, failure, response
+end
+
+local function try_until_final(self, ask, request, seat)
   local text = json.encode(request.body)
   local tries, alike = 0, {} -- alike: how often each kind of failure was seen, since some are worth one more try only
   while true do
     tries = tries + 1
-    local reply = self:transmit(request, text)
-    local failure, response = failure_of(reply, request, reader_of(self, ask))
+    local reply, failure, response = watched(self, ask, seat, request, text)
     if not failure then return reply, tries, nil, response end
-    if failure.kind == "cancelled" or self.is_stopped() then
+    if self.is_stopped() or failure.kind == "cancelled" and not is_server_gone(self, failure, true) then
       return reply, tries, { kind = "cancelled", text = "the run was stopped" }
     end
     local outcome, more = retry.judge(failure)
@@ -117,25 +126,28 @@ function sender:ask(ask)
     stored.events = request.sse and self.split_events(stored.body, stored.stamps) or nil
     local failure, response = failure_of(stored, request, reader_of(self, ask))
     if response then
-      response.sent = { tries = stored.tries, marks = stored.marks, session = stored.session, replayed = true }
+      response.sent = { tries = stored.tries, marks = stored.marks, session = stored.session,
+        incarnation = stored.incarnation, replayed = true }
       return response
     end
     self.log("a stored reply could not be read again: " .. failure.text, ask)
   end
   if self.replay_only then return nil, { kind = "cancelled", text = "no stored reply" } end
-  local reply, tries, failure, response = try_until_final(self, ask, request)
+  local seat = self.watch and self.watch:enter(self.variant.name, ask)
+  local reply, tries, failure, response = try_until_final(self, ask, request, seat)
+  if seat then self.watch:leave(seat) end
   if failure and failure.kind == "cancelled" then return nil, failure end
   self.store:put_request {
     key = key, variant = self.variant.name, dataset = ask.dataset, sample = ask.sample, repeat_index = ask.repeat_index,
     turn = ask.turn, part = ask.part, path = request.path, prompt_sha256 = ask.prompt_sha256,
     continuation = ask.continuation, params = params_of(request.body), tries = tries, reply = reply,
-    error_kind = failure and failure.kind, error_text = failure and failure.text,
+    error_kind = failure and failure.kind, error_text = failure and failure.text, incarnation = self.server.incarnation,
   }
   if failure then
     failure.tries = tries
     return nil, failure
   end
-  response.sent = { tries = tries, marks = reply.marks, session = self.store.session }
+  response.sent = { tries = tries, marks = reply.marks, session = self.store.session, incarnation = self.server.incarnation }
   return response
 end
 

@@ -10,7 +10,9 @@ local cell = require "qlua.summary.cell"
 local compare = require "qlua.summary.compare"
 local divergence = require "qlua.summary.divergence"
 local hardware = require "qlua.summary.hardware"
+local instrument = require "qlua.summary.instrument"
 local json = require "qlua.core.json"
+local load = require "qlua.summary.load"
 local measure = require "qlua.summary.measure"
 local outcomes = require "qlua.outcomes"
 local repeated = require "qlua.summary.repeats"
@@ -274,7 +276,8 @@ end
 -- latency_ns, ttft_ns, gaps, start_ns, end_ns, session, tries, turns, text_sha256, prompt_sha256, candidates, scoring }`; in any order,
 -- none held on to (of the baseline the candidates are; what comes before it has to wait for them)
 -- @tparam table run `{ id, simulated, started_at, finished_at, model, variants, datasets, config, manifest,
--- baseline, control, health, telemetry }`; `control` `{ name, share, expected }` is the baseline's second pass, whose rows come under
+-- baseline, control, health, telemetry, instrument, load }`; `instrument` as for `qlua.summary.instrument`, `load` as for
+-- `qlua.summary.load`; `control` `{ name, share, expected }` is the baseline's second pass, whose rows come under
 -- that name; `health` what `qlua.health` counted; `telemetry` the rows of `qlua.telemetry`;
 -- `turned` what `qlua.permute` made of turned questions; a dataset's `expected` says how many
 -- answers (questions times repeats) a complete run has, its
@@ -311,9 +314,11 @@ function summary.build(rows, run)
     doc.variants[variant.name] = result
   end
   hardware.add(doc, run.telemetry)
+  doc.instrument = instrument.build(run.instrument)
+  doc.load = load.build(run.load, doc.variant_order, doc.baseline)
   doc.summary = totals(doc)
   doc.summary.best = best(doc)
-  if doc.variants[doc.baseline or ""] then doc.verdict = verdict.build(doc, state, run) end
+  if doc.variants[doc.baseline or ""] and #doc.dataset_order > 0 then doc.verdict = verdict.build(doc, state, run) end
   return doc
 end
 

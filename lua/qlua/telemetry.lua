@@ -9,6 +9,7 @@
 local clock = require "qlua.core.clock"
 local file = require "qlua.core.file"
 local gpu = require "qlua.core.gpu"
+local gpus = require "qlua.supervisor.gpus"
 local http = require "qlua.core.http"
 local nvidia_smi = require "qlua.nvidia_smi"
 local sys = require "qlua.core.sys"
@@ -57,8 +58,7 @@ function telemetry.visible(devices, value)
 end
 
 local function visible_to(self, one)
-  local env = one.variant.server.env or {}
-  return telemetry.visible(self.devices, env.CUDA_VISIBLE_DEVICES or sys.env "CUDA_VISIBLE_DEVICES")
+  return telemetry.visible(self.devices, gpus.visible(one.variant))
 end
 
 -- Only what runs on this machine can be measured here.
@@ -83,7 +83,7 @@ end
 -- `library` (default: $QLUA_NVML, then the system's; `off`: none)
 -- @treturn table session, also where there is no device
 function telemetry.open(options)
-  local self = setmetatable({ store = options.store, nonce = options.nonce,
+  local self = setmetatable({ store = options.store, nonce = options.nonce, baselines = {}, idle = {},
     is_stopped = options.is_stopped or function() return false end, idle_ms = options.idle_ms or telemetry.IDLE_MS,
     free_timeout_s = options.free_timeout_s or telemetry.FREE_TIMEOUT_S }, Session)
   local library = options.library or sys.env "QLUA_NVML"
@@ -97,6 +97,23 @@ function telemetry.open(options)
     if self.gpu then self.source, self.devices = name_or_reason, self.gpu:devices() else self.reason = name_or_reason end
   end
   return self
+end
+
+--- The cards that a variant's server sees, for locks; those that its configuration names where the driver cannot be asked.
+-- @treturn {table,...} `{ index, uuid }`
+function Session:cards_of(one)
+  local list = {}
+  if self.devices then
+    for i, device in ipairs(visible_to(self, one)) do list[i] = { index = device.index, uuid = device.uuid } end
+  else
+    for i, index in ipairs(one.variant.server.gpus or {}) do list[i] = { index = index } end
+  end
+  return list
+end
+
+--- A session of its own for a variant that is worked on beside others: the same devices, its own baseline.
+function Session:lane()
+  return setmetatable({}, { __index = self })
 end
 
 --- What was found, for the run's records.
@@ -124,11 +141,11 @@ end
 
 -- The first call watches the devices at rest; the server of somebody else is there already, so nothing is at rest then.
 local function watch_idle(self)
-  if self.idle then return end
+  if self.idle.seen then return end
+  self.idle.seen = true
   local from = self.gpu:mark()
   task.sleep(self.idle_ms)
-  self.idle = self.gpu:window(from, self.gpu:mark())
-  for _, figures in ipairs(self.idle or {}) do put(self, "idle", {}, figures) end
+  for _, figures in ipairs(self.gpu:window(from, self.gpu:mark()) or {}) do put(self, "idle", {}, figures) end
 end
 
 local function uses(device, before, figures, lists)
@@ -159,7 +176,7 @@ local function pids_of(list)
   return pids
 end
 
--- What is still there on one device: nil when it is free again.
+-- What is still there on one device, seen by this variant: nil when it is free again.
 local function occupied(self, baseline, index, figures, list)
   local before, used = baseline.figures[index].memory_used_max_bytes, figures.memory_used_max_bytes
   local slack = math.max(telemetry.FREE_SLACK_BYTES, telemetry.FREE_SLACK_SHARE * (self.devices[index].memory_total_bytes or 0))
@@ -179,7 +196,7 @@ end
 local function find_occupied(self, baseline)
   local now, lists, complaints = now_of(self), self.gpu:processes(), {}
   for index, figures in ipairs(now or {}) do
-    complaints[#complaints + 1] = occupied(self, baseline, index, figures, lists[index])
+    if baseline.figures[index] then complaints[#complaints + 1] = occupied(self, baseline, index, figures, lists[index]) end
   end
   return complaints
 end
@@ -205,14 +222,27 @@ end
 
 -- ---- what a run calls -----------------------------------------------------------------------------------------
 
+-- What these devices held before they were last used; nil when none of them was. Each device has its own, as variants that
+-- are worked on at once have different ones.
+local function baseline_of(self, devices)
+  local made = { figures = {}, processes = {} }
+  for _, device in ipairs(devices) do
+    local known = self.baselines[device.index + 1]
+    if known then made.figures[device.index + 1], made.processes[device.index + 1] = known.figures, known.processes end
+  end
+  return next(made.figures) and made or nil
+end
+
 --- Before a variant's server is started: its devices are free again, and what they hold is noted.
 -- @tparam table one of the plan's variants
 -- @treturn ?table err when a GPU is still taken by what ran before
 function Session:before_launch(one)
   self.current = nil
   if not self.gpu or why_not(one) or not one.dialect.start then return nil end
-  if self.launched then
-    local _, err = self:wait_until_free(self.launched, self.free_timeout_s)
+  local devices = visible_to(self, one)
+  local known = baseline_of(self, devices)
+  if known then
+    local _, err = self:wait_until_free(known, self.free_timeout_s)
     if err then
       if err.kind == "server" then err.text = ("variant '%s': %s"):format(one.name, err.text) end
       return err
@@ -221,9 +251,13 @@ function Session:before_launch(one)
   watch_idle(self)
   local figures = now_of(self)
   if not figures then return nil end
-  self.launched = { figures = figures, processes = self.gpu:processes() }
-  self.current = { baseline = self.launched }
-  for _, device in ipairs(visible_to(self, one)) do put(self, "baseline", { variant = one.name }, figures[device.index + 1]) end
+  local lists = self.gpu:processes()
+  self.current = { baseline = { figures = figures, processes = lists } }
+  for _, device in ipairs(devices) do
+    local index = device.index + 1
+    self.baselines[index] = { figures = figures[index], processes = lists[index] }
+    put(self, "baseline", { variant = one.name }, figures[index])
+  end
 end
 
 --- A variant's server has answered.

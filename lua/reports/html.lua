@@ -6,6 +6,7 @@
 -- `drawings/`.
 local explorer_words = require "html.explorer_words"
 local figures = require "drawings.figures"
+local load_parts = require "markdown.load"
 local markdown = require "markdown"
 local q = require "qlua"
 local say = require "html.say"
@@ -37,7 +38,7 @@ local function ratio(page, one)
   if not one or not one.ratio then return { badge = say.not_measured, class = "plain" } end
   local bounds = one.interval
   local text = page:decimal(one.ratio, 2) .. "×"
-  return bounds and bounds[1] and bounds[2]
+  return bounds and bounds[1] and bounds[2] and bounds[1] ~= bounds[2]
     and ("%s [%s, %s]"):format(text, page:decimal(bounds[1], 2), page:decimal(bounds[2], 2)) or text
 end
 
@@ -125,7 +126,38 @@ local function measured_card(page, summary)
   end)
 end
 
+-- Without questions: the measurements under load, and whether they can be trusted.
+local function load_card(page, summary)
+  local c, is_degraded = say.column, load_parts.is_degraded(summary)
+  page:block("section", { id = "verdict", class = "card " .. (is_degraded and "warn" or "none") }, function()
+    page:heading(2, titles.load.heading)
+    page:text(is_degraded and say.load.degraded or say.load.trusted, nil, "headline")
+    local rows = {}
+    for _, point in ipairs(summary.load.points) do
+      for _, variant in ipairs(summary.variant_order) do
+        local cell = point.variants[variant]
+        if cell then
+          local function mean(name) return (cell.means[name] or {}).mean end
+          rows[#rows + 1] = { point.label, variant, page:rate(mean "requests_per_second"), page:rate(mean "output_tokens_per_second"),
+            page:seconds(mean "ttft_p50"), page:seconds(mean "ttft_p95"), page:seconds(mean "tpot_p50"), page:seconds(mean "e2e_p95"),
+            { badge = cell.check.verdict == "ok" and say.load.ok or say.load.limited,
+              class = cell.check.verdict == "ok" and "good" or "warn" } }
+        end
+      end
+    end
+    page:table { caption = say.load.card, columns = { left(say.load.point), left(c.variant), right(say.load.requests),
+      right(say.load.tokens),
+      right "TTFT p50", right "TTFT p95", right "TPOT p50", right "E2E p95", left(say.load.check) }, rows = rows }
+  end)
+end
+
 -- ---- the drawings -------------------------------------------------------------------------------------------------
+
+local function load_drawings(page, summary)
+  if not summary.load then return end
+  page:heading(2, titles.load.heading)
+  figures.load(page, summary)
+end
 
 local function drawings(page, summary)
   local compares = #summary.variant_order > 1
@@ -140,6 +172,7 @@ local function drawings(page, summary)
   figures.throughput(page, summary)
   figures.times(page, summary)
   figures.serving(page, summary)
+  load_drawings(page, summary)
   page:heading(2, titles.hardware.heading)
   figures.hardware(page, summary)
   if compares then
@@ -218,10 +251,21 @@ return q.report {
     for _, name in ipairs { "page", "diff", "explorer" } do page:script(page:asset("html/" .. name .. ".js")) end
     page:words(explorer_words)
     head(page, summary)
-    if summary.verdict then judged_card(page, summary) else measured_card(page, summary) end
+    local has_answers = #summary.dataset_order > 0
+    if summary.verdict then
+      judged_card(page, summary)
+    elseif summary.load and not has_answers then
+      load_card(page, summary)
+    else
+      measured_card(page, summary)
+    end
     page:contents()
-    drawings(page, summary)
-    explorer_part(page)
+    if has_answers then
+      drawings(page, summary)
+      explorer_part(page)
+    else
+      load_drawings(page, summary)
+    end
     tables_part(page, summary)
     appendix(page, summary)
     page:block("footer", nil, function() page:size(say.size, "small") end)

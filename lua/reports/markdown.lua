@@ -6,6 +6,8 @@
 -- markdown.lua`. It never asks which language it is in: a text is a pair `{ en = …, zh = … }`, and the page picks or sets
 -- both. `docs/reports.md` walks through an example and lists what `page` and `summary` offer.
 local figures = require "drawings.figures"
+local load = require "markdown.load"
+local load_say = require "markdown.load_say"
 local q = require "qlua"
 local say = require "markdown.say"
 local repeats = require "markdown.repeats"
@@ -34,8 +36,10 @@ end
 local function head(page, summary)
   page:heading(1, say.title, { id = summary.run.id or "–" })
   if summary.simulated then page:note(say.simulated) end
-  page:text(say.facts, { model = page:mono(summary.model or "–"), baseline = page:mono(summary.baseline or "–"),
-    variants = #summary.variant_order, datasets = #summary.dataset_order, started = summary.run.started_at or "–" })
+  local has_answers = #summary.dataset_order > 0
+  page:text(has_answers and say.facts or load_say.facts, { model = page:mono(summary.model or "–"),
+    baseline = page:mono(summary.baseline or "–"), variants = #summary.variant_order, datasets = #summary.dataset_order,
+    started = summary.run.started_at or "–" })
 end
 
 local function variants(page, summary)
@@ -338,7 +342,8 @@ local function reproduce(page, summary)
   page:heading(2, say.reproduce.heading)
   if manifest.command then
     page:text(say.reproduce.command)
-    page:code("qlua run " .. page:shell(manifest.command), "sh")
+    local verb = #summary.dataset_order > 0 and "qlua run " or "qlua load "
+    page:code(verb .. page:shell(manifest.command), "sh")
   end
   for _, dataset in ipairs(summary.dataset_order) do
     local files = summary.datasets[dataset].files or {}
@@ -387,16 +392,24 @@ local function grounds(page, summary)
   verdict.rates(page, summary)
 end
 
+-- Nothing was asked for an answer: no accuracy, no verdict.
+local function under_load_only(page, summary)
+  variants(page, summary)
+  load.load(page, summary, figures.load)
+  reproduce(page, summary)
+end
+
 return q.report {
   name = "markdown",
   summary = { en = "The report as Markdown", zh = "Markdown 格式的报告" },
   format = "markdown",
   extension = "md",
-  say = { report = say, verdict = verdict_say, servers = servers.say, repeats = repeats.say },
+  say = { report = say, verdict = verdict_say, load = load_say, servers = servers.say, repeats = repeats.say },
 
   layout = function(page, summary)
     head(page, summary)
     servers.warnings(page, summary)
+    if #summary.dataset_order == 0 then return under_load_only(page, summary) end
     judged(page, summary)
     variants(page, summary)
     if is_compared(summary) then verdict.differences(page, summary) end
@@ -406,12 +419,14 @@ return q.report {
     outcomes(page, summary)
     lengths(page, summary)
     speed(page, summary)
+    load.load(page, summary, figures.load)
     scorers(page, summary)
     for _, dataset in ipairs(summary.dataset_order) do group_table(page, summary, dataset) end
     repeats.section(page, summary)
     repeats.turned(page, summary)
     servers.section(page, summary)
     method(page, summary)
+    load.instrument(page, summary)
     if is_compared(summary) then
       verdict.power(page, summary)
       verdict.rule(page, summary)

@@ -21,6 +21,19 @@ local say = {
   p50 = { en = "p50", zh = "p50" }, rate = { en = "q/s", zh = "题/秒" },
 }
 
+say.load = {
+  point = { en = "Point", zh = "测点" }, requests = { en = "req/s", zh = "请求/秒" }, tokens = { en = "tok/s", zh = "词元/秒" },
+  failed = { en = "Failed", zh = "失败" }, flight = { en = "In flight", zh = "并发" }, goodput = { en = "Goodput/s", zh = "有效吞吐/秒" },
+  ttft = { en = "TTFT p50", zh = "TTFT p50" }, ttft_p95 = { en = "TTFT p95", zh = "TTFT p95" }, tpot = { en = "TPOT p50", zh = "TPOT p50" },
+  e2e = { en = "E2E p95", zh = "总时延 p95" },
+  replicates = { en = "Under load: means of {n} replicates; intervals stand in the report.", zh = "负载测量：{n} 次重复的均值，区间见报告。" },
+  one_replicate = { en = "Under load: one replicate.", zh = "负载测量：仅一次。" },
+  degraded = { en = "Degraded, {where}: {text}.", zh = "测量受限，{where}：{text}。" },
+  found = { en = "{variant}: the most within the limits is {axis} {met}.", zh = "{variant}：满足目标的最大值为 {axis} {met}。" },
+  none_found = { en = "{variant}: not even {axis} {failed} was within the limits.", zh = "{variant}：{axis} {failed} 时仍未满足目标。" },
+  instrument = { en = "Degraded while {variant} was asked: {text}.", zh = "向 {variant} 提问期间测量受限：{text}。" },
+}
+
 local function right(title) return { title = title, align = "right" } end
 local function left(title) return { title = title, flex = true } end
 
@@ -95,6 +108,88 @@ local function narrow(page, summary)
   }
 end
 
+-- Measurements under load, wider or narrower.
+local function load_table(page, summary, names)
+  local get = {
+    requests = function(cell) return page:rate((cell.means.requests_per_second or {}).mean) end,
+    tokens = function(cell) return page:rate((cell.means.output_tokens_per_second or {}).mean) end,
+    flight = function(cell) return page:rate((cell.means.concurrency or {}).mean) end,
+    goodput = function(cell) return page:rate((cell.means.goodput_per_second or {}).mean) end,
+    ttft = function(cell) return page:seconds((cell.means.ttft_p50 or {}).mean) end,
+    ttft_p95 = function(cell) return page:seconds((cell.means.ttft_p95 or {}).mean) end,
+    tpot = function(cell) return page:seconds((cell.means.tpot_p50 or {}).mean) end,
+    e2e = function(cell) return page:seconds((cell.means.e2e_p95 or {}).mean) end,
+    failed = function(cell) return page:count(cell.pooled.num_failed) end,
+  }
+  local columns, rows = { left(say.load.point), left(say.variant) }, {}
+  for i, name in ipairs(names) do columns[i + 2] = right(say.load[name]) end
+  for _, point in ipairs(summary.load.points) do
+    local is_first = true
+    for _, variant in ipairs(summary.variant_order) do
+      local cell = point.variants[variant]
+      if cell then
+        local row = { is_first and point.label or "", variant }
+        for i, name in ipairs(names) do row[i + 2] = get[name](cell) end
+        rows[#rows + 1], is_first = row, false
+      end
+    end
+  end
+  return { columns = columns, rows = rows }
+end
+
+local function degraded(page, summary)
+  for _, point in ipairs(summary.load and summary.load.points or {}) do
+    for _, variant in ipairs(summary.variant_order) do
+      local cell = point.variants[variant]
+      for _, reason in ipairs(cell and cell.check.reasons or {}) do
+        page:note(say.load.degraded, { where = ("%s %s"):format(point.label, variant), text = reason.text })
+      end
+    end
+  end
+  for _, variant in ipairs(summary.instrument and summary.variant_order or {}) do
+    local check = summary.instrument.variants[variant]
+    for _, reason in ipairs(check and check.reasons or {}) do
+      page:note(say.load.instrument, { variant = variant, text = reason.text })
+    end
+  end
+end
+
+local function under_load(page, summary)
+  local section = summary.load
+  if not section then return end
+  local rate = section.slo and "goodput" or "flight"
+  page:table(load_table(page, summary, { "requests", "tokens", rate, "ttft", "ttft_p95", "tpot", "e2e", "failed" }),
+    load_table(page, summary, { "requests", "tokens", "ttft", "ttft_p95", "tpot", "failed" }),
+    load_table(page, summary, { "requests", "ttft", "tpot", "failed" }), load_table(page, summary, { "requests", "ttft" }))
+  local n = section.about.replicates or 1
+  page:text(n > 1 and say.load.replicates or say.load.one_replicate, { n = n })
+  for _, variant in ipairs(section.found and summary.variant_order or {}) do
+    local one = section.found[variant]
+    if one then
+      page:note(one.met and say.load.found or say.load.none_found, { variant = variant, axis = one.axis,
+        met = one.met and ("%g"):format(one.met) or "–", failed = one.failed and ("%g"):format(one.failed) or "–" })
+    end
+  end
+end
+
+local function answers(page, summary)
+  page:table(wide(page, summary), usual(page, summary), middle(page, summary), narrow(page, summary))
+  for _, dataset in ipairs(summary.dataset_order) do
+    for _, variant in ipairs(summary.variant_order) do
+      local cell = summary.variants[variant].datasets[dataset]
+      local values = { dataset = dataset, variant = variant }
+      if not cell then
+        page:note(say.absent, values)
+      elseif not cell.usable then
+        values.errors, values.got, values.expected =
+          page:count(cell.num_errors), page:count(cell.num_total), page:count(cell.num_expected)
+        page:note(say.unusable, values)
+      end
+    end
+  end
+  page:text(say.legend, { baseline = summary.baseline or "–" })
+end
+
 return q.report {
   name = "terminal",
   summary = { en = "The table at the end of a run", zh = "运行结束时的对照表" },
@@ -105,21 +200,9 @@ return q.report {
   layout = function(page, summary)
     page:heading(1, say.title, { id = summary.run.id or "–" })
     if summary.simulated then page:note(say.simulated) end
-    page:table(wide(page, summary), usual(page, summary), middle(page, summary), narrow(page, summary))
-    for _, dataset in ipairs(summary.dataset_order) do
-      for _, variant in ipairs(summary.variant_order) do
-        local cell = summary.variants[variant].datasets[dataset]
-        local values = { dataset = dataset, variant = variant }
-        if not cell then
-          page:note(say.absent, values)
-        elseif not cell.usable then
-          values.errors, values.got, values.expected =
-            page:count(cell.num_errors), page:count(cell.num_total), page:count(cell.num_expected)
-          page:note(say.unusable, values)
-        end
-      end
-    end
-    page:text(say.legend, { baseline = summary.baseline or "–" })
+    if #summary.dataset_order > 0 then answers(page, summary) end
+    under_load(page, summary)
+    degraded(page, summary)
     local verdict = summary.verdict
     if not verdict or #summary.variant_order < 2 then return end
     page:note(say.verdict, { text = verdict.headline })

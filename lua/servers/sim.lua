@@ -61,7 +61,7 @@ return q.server {
     local ledger = context.write_file(variant.name .. ".ledger.jsonl", "")
     local path = context.write_file(variant.name .. ".plan.json", q.json.encode {
       variant = variant.name, served_model = context.served_name, seed = sim.seed, accuracy = sim.accuracy,
-      latency = latency_of(sim.latency), rerun_flip = sim.rerun_flip,
+      latency = latency_of(sim.latency), rerun_flip = sim.rerun_flip, hostile = sim.hostile,
       sampled_flip = sim.sampled_flip, faults = q.json.array(fault_list(sim.faults)),
       quirks = sim.quirks and q.json.array(sim.quirks),
       max_model_len = variant.server.max_model_len, max_running = variant.server.max_num_seqs,

@@ -16,6 +16,7 @@ local function forget_times(store)
   store:put "UPDATE answer SET latency_ns = NULL, ttft_ns = NULL, start_ns = NULL, end_ns = NULL, tries = turns"
   store:put "DELETE FROM phase"
   store:put "UPDATE request SET stamps = NULL"
+  store:put "DELETE FROM meta WHERE key = 'instrument'"
 end
 
 describe("the demo's report", function()

@@ -35,7 +35,7 @@ local REFUSED = {
     server = "scoring: { loglikelihood: echo_text }" },
   { "hellaswag", "no_text_offset", "echo_text: no token of the choice was echoed", "mode letter",
     server = "scoring: { loglikelihood: echo_text }" },
-  { "gsm8k", "other_model", "'simulated' was asked for and 'somebody%-elses%-model' replied", "is another server listening" },
+  { "gsm8k", "other_model", "'simulated[^']*' was asked for and 'somebody%-elses%-model' replied", "is another server listening" },
   { "gsm8k", "truncate", "the server cuts prompts off without a word", "raise the server's context" },
   { "gsm8k", "ignore_choice", "structured_outputs is ignored: asked for one of zq7xv", "remove the field",
     server = "extra_body: { structured_outputs: { choice: [A, B] } }" },

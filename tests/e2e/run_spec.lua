@@ -160,7 +160,7 @@ describe("qlua run of a suite", function()
 
   it("that is resumed takes further options, and refuses those that would mix answers", function()
     local out = support.folder()
-    local path = support.config(out, { sim = "faults: { exit: { after_n: 3 } }" })
+    local path = support.config(out, { server = "max_restarts: 0", sim = "faults: { exit: { after_n: 3 } }" })
     local first = support.run(out, { "gsm8k", "--config", path, "--limit", "9", "--concurrency", "1" })
     assert.equal(4, first.code, first.all)
     local other = support.qlua { "run", "--resume", first.dir, "--limit", "20" }
@@ -179,7 +179,7 @@ describe("qlua run of a suite", function()
 
   it("is resumed by its folder from anywhere; a name that is relative is explained", function()
     local out, elsewhere = support.folder(), support.folder()
-    support.config(out, { sim = "faults: { exit: { after_n: 3 } }" })
+    support.config(out, { server = "max_restarts: 0", sim = "faults: { exit: { after_n: 3 } }" })
     local first = support.qlua({ "run", "gsm8k", "--config", "config.yaml", "--limit", "6", "--concurrency", "1" }, { cwd = out })
     assert.equal(4, first.code, first.all)
     assert.is_truthy(first.err:find("go on with: qlua run --resume results/", 1, true), first.err)

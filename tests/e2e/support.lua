@@ -58,11 +58,17 @@ function support.read(path) return assert(file.read(path)) end
 
 -- ---- the binary -------------------------------------------------------------------------------------------
 
+-- What qlua keeps for its user and for the machine stays among the tests.
+local state_home = os.tmpname()
+os.remove(state_home)
+support.state_home = state_home
+
 -- The same whatever the tester's own environment says.
 local function environment(changes)
   local env = { LANG = "C.UTF-8", LC_ALL = false, LC_MESSAGES = false, LANGUAGE = false, QLUA_PATH = false, QLUA_DATA = false,
     QLUA_DEBUG = false, NO_COLOR = false, QLUA_RUN_ID = false, COLUMNS = false, CLICOLOR_FORCE = false, FORCE_COLOR = false,
-    http_proxy = false, https_proxy = false, all_proxy = false, HTTP_PROXY = false, HTTPS_PROXY = false, ALL_PROXY = false }
+    http_proxy = false, https_proxy = false, all_proxy = false, HTTP_PROXY = false, HTTPS_PROXY = false, ALL_PROXY = false,
+    XDG_STATE_HOME = state_home, QLUA_LOCK_DIR = state_home }
   for name, value in pairs(changes or {}) do env[name] = value end
   return env
 end

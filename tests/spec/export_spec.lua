@@ -280,7 +280,7 @@ describe("qlua export", function()
 
   it("says what is wrong with the command line", function()
     local cases = {
-      { { run_dir }, 2, "qlua export: --format is missing (want lm-eval, csv or jsonl)\n" },
+      { { run_dir }, 2, "qlua export: --format is missing (want lm-eval, csv, jsonl or vllm)\n" },
       { { run_dir, "--format", "lm-eval" }, 2, "qlua export: --format lm-eval wants a folder to write to: --out DIR\n" },
       { { run_dir, "--format", "csv", "--variant", "fp9" }, 2,
         'qlua export: --variant: want one of original, fp8, awq, original@control, got "fp9"\nhint: did you mean fp8?\n' },

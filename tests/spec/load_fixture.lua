@@ -19,7 +19,11 @@ function fixture.stream(list, marks)
     reply.marks.first_byte_ns, reply.marks.last_byte_ns = fixture.ns(list[1][1]), fixture.ns(list[#list][1])
   end
   for key, value in pairs(marks or {}) do
-    reply.marks[key] = key == "stamp_source" and value or key == "reads" and value or fixture.ns(value)
+    if key == "stamp_source" then
+      reply.stamp_source = value
+    else
+      reply.marks[key] = key == "reads" and value or fixture.ns(value)
+    end
   end
   return reply
 end

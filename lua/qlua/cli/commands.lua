@@ -8,7 +8,7 @@ commands.groups = {
   { title = { en = "Measure", zh = "评测" }, "run", "load", "report", "compare", "power", "rescore", "export", "score", "sim" },
   { title = { en = "Look", zh = "查看" }, "view", "list", "show", "config" },
   { title = { en = "Write and check", zh = "编写与检查" }, "new", "check", "test", "lua" },
-  { title = { en = "Other", zh = "其他" }, "fetch", "completion", "help", "version" },
+  { title = { en = "Other", zh = "其他" }, "fetch", "reap", "completion", "help", "version" },
 }
 
 --- All names, in order.

@@ -56,6 +56,15 @@ local function export_lm_eval(store, wanted, opts)
   return 0
 end
 
+local function export_load(store, wanted, opts)
+  if not opts.out then return fail("usage", "qlua export: --format vllm wants a folder to write to: --out DIR") end
+  local paths, err = require("qlua.exchange.vllm_export").write { store = store, run = wanted.run, out = opts.out:gsub("/+$", ""),
+    variants = wanted.variants, is_detailed = opts.detailed }
+  if not paths then return nil, err end
+  for _, path in ipairs(paths) do say.line(path) end
+  return 0
+end
+
 local function export_columns(store, wanted, opts)
   local writer = require "qlua.exchange.writer"
   local out = writer.open(opts.out)
@@ -77,11 +86,12 @@ local function run(opts, given)
   local store, err = require("qlua.run_store").open(dir, { read_only = true })
   if not store then return nil, err end
   local wanted = { run = dir:match "([^/]+)$", format = opts.format }
-  wanted.variants, err = chosen(store:variants(), opts.variant, "variant", opts.format ~= "lm-eval" and store:control() or nil)
+  wanted.variants, err = chosen(store:variants(), opts.variant, "variant",
+    (opts.format == "csv" or opts.format == "jsonl") and store:control() or nil)
   if not wanted.variants then return nil, err end
   wanted.datasets, err = chosen(store:datasets(), opts.dataset, "dataset")
   if not wanted.datasets then return nil, err end
-  local export = opts.format == "lm-eval" and export_lm_eval or export_columns
+  local export = ({ ["lm-eval"] = export_lm_eval, vllm = export_load })[opts.format] or export_columns
   local code
   code, err = export(store, wanted, opts)
   store:close()
@@ -91,15 +101,18 @@ end
 return {
   name = "export",
   summary = { en = "write a run's answers for other tools", zh = "将一次运行的答案导出给其他工具" },
-  usage = "qlua export RUN --format lm-eval|csv|jsonl [--out PATH] [options]",
-  details = { en = "lm-eval: the reference harness's folders, one for each variant; csv, jsonl: a row per answer. See docs/exchange.md.",
-    zh = "lm-eval：按参考评测框架的目录结构，每个变体一个目录；csv、jsonl：每条答案一行。见 docs/exchange.md。" },
+  usage = "qlua export RUN --format lm-eval|csv|jsonl|vllm [--out PATH] [options]",
+  details = {
+    en = "lm-eval: the reference harness's folders, one for each variant; csv, jsonl: a row per answer; vllm: the JSON of serving "
+      .. "benchmarks, a file for each measurement under load. See docs/exchange.md.",
+    zh = "lm-eval：按参考评测框架的目录结构，每个变体一个目录；csv、jsonl：每条答案一行；vllm：服务基准测试的 JSON，每次负载测量一个文件。见 docs/exchange.md。" },
   positional = { { name = "RUN", required = true, summary = { en = "folder of a run", zh = "运行目录" } } },
   options = {
-    { long = "format", arg = "FORMAT", allowed = { "lm-eval", "csv", "jsonl" },
-      summary = { en = "lm-eval, csv or jsonl", zh = "lm-eval、csv 或 jsonl" } },
-    { long = "out", arg = "PATH", summary = { en = "the folder (lm-eval) or file to write; csv and jsonl default to standard output",
-      zh = "写入的目录（lm-eval）或文件；csv 与 jsonl 默认输出到标准输出" } },
+    { long = "format", arg = "FORMAT", allowed = { "lm-eval", "csv", "jsonl", "vllm" },
+      summary = { en = "lm-eval, csv, jsonl or vllm", zh = "lm-eval、csv、jsonl 或 vllm" } },
+    { long = "out", arg = "PATH", summary = { en = "the folder (lm-eval, vllm) or file to write; csv and jsonl default to standard output",
+      zh = "写入的目录（lm-eval、vllm）或文件；csv 与 jsonl 默认输出到标准输出" } },
+    { long = "detailed", summary = { en = "with a list per request (vllm)", zh = "附每个请求的明细（仅 vllm）" } },
     { long = "variant", arg = "NAME", repeated = true, summary = { en = "only this variant", zh = "只导出该变体" } },
     { long = "dataset", arg = "NAME", repeated = true, summary = { en = "only this dataset", zh = "只导出该数据集" } },
     { long = "data", arg = "DIR",
@@ -107,7 +120,7 @@ return {
   },
   run = function(opts, given)
     if not opts.format then
-      return fail("usage", "qlua export: --format is missing (want lm-eval, csv or jsonl)")
+      return fail("usage", "qlua export: --format is missing (want lm-eval, csv, jsonl or vllm)")
     end
     return run(opts, given)
   end,

@@ -53,6 +53,11 @@ local function build_options()
     { long = "out", arg = "DIR", summary = { en = "folder for runs (default results)", zh = "结果目录（默认 results）" } },
     { long = "resume", arg = "DIR", summary = { en = "go on with a load that was stopped", zh = "继续被中断的测量" } },
     { long = "layout", arg = "FILE", repeated = true, summary = { en = "report layout, by name or path", zh = "报告版式的名称或路径" } },
+    { long = "compat", arg = "TOOL", allowed = require("qlua.load.compat").ORDER,
+      summary = { en = "print the same requests by another tool's definitions as well", zh = "另按其他工具的定义输出同一批请求" } },
+    { long = "from", arg = "PATH", summary = {
+      en = "send nothing: read a run's folder (with --compat), or a JSON file of vllm bench serve",
+      zh = "不发送请求：读取运行目录（须同时给出 --compat）或 vllm bench serve 的 JSON 文件" } },
     { long = "dry-run", summary = { en = "print the schedule, and send nothing", zh = "仅打印发送计划，不实际发送" } },
     { long = "quiet", short = "q", summary = { en = "no progress, only the final table", zh = "不显示进度，只显示最终表格" } },
   } do options[#options + 1] = option end
@@ -195,10 +200,16 @@ local function load_words(opts, words, argv)
   })
   if not summary then return nil, dir end
   run_command.print_result(summary, dir, opts)
+  if opts.compat then
+    local printed
+    printed, err = require("qlua.cli.load_views").run(dir, opts.compat)
+    if not printed then return nil, err end
+  end
   return require("qlua.load.gate").check(summary)
 end
 
 function command.run(opts, words, argv)
+  if opts.from then return require("qlua.cli.load_views").from(opts.from, opts.compat) end
   if not opts.resume or #words > 0 or opts.url or opts.config then return load_words(opts, words, argv) end
   return run_command.resume(command, opts, load_words)
 end

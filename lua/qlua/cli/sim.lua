@@ -3,6 +3,7 @@
 
 local book = require "qlua.sim.book"
 local core = require "qlua.core.sim"
+local hostile = require "qlua.sim.hostile"
 local plans = require "qlua.sim.plan"
 local service = require "qlua.sim.service"
 local sys = require "qlua.core.sys"
@@ -36,6 +37,17 @@ local function add_faults(given, opts)
   return true
 end
 
+local function add_hostile(given, opts)
+  for _, text in ipairs(opts.hostile or {}) do
+    local name, value = text:match "^([%w_]+)=?(.*)$"
+    if not name then return usage(('--hostile: want FIELD or FIELD=VALUE, got "%s"'):format(text)) end
+    given.hostile = given.hostile or {}
+    if value == "" or value == "true" then given.hostile[name] = true
+    else given.hostile[name] = math.tointeger(tonumber(value)) or tonumber(value) or value end
+  end
+  return true
+end
+
 local function given_plan(opts)
   local given, err = {}
   if opts.plan then
@@ -56,6 +68,7 @@ local function given_plan(opts)
   if opts.quirk then given.quirks = opts.quirk end
   add_datasets(given, opts)
   local is_right, wrong = add_faults(given, opts)
+  if is_right then is_right, wrong = add_hostile(given, opts) end
   if not is_right then return nil, wrong end
   return plans.check(given, opts.plan or "qlua sim")
 end
@@ -105,9 +118,9 @@ local function drawer(plan)
   end
 end
 
-local function wait_for_signal()
+local function wait_for_signal(plan, server)
   task.park(function(wake)
-    task.on_signal(task.SIGTERM, wake)
+    task.on_signal(task.SIGTERM, hostile.on_term(plan, server, wake))
     task.on_signal(task.SIGINT, wake)
   end)
 end
@@ -115,6 +128,7 @@ end
 local function run(opts)
   local plan, err = given_plan(opts)
   if not plan then return nil, err end
+  hostile.fork(plan)
   if plan.exit_at_start then return exit_at_start(plan) end
   local api_key
   api_key, err = api_key_of(plan)
@@ -133,17 +147,19 @@ local function run(opts)
     again, err = book.build(setmetatable({ is_rerun = true }, { __index = plan }), open_task)
     if not again then return nil, err end
   end
+  hostile.load(plan)
+  plan.served_model = plan.hostile.identity or plan.served_model
   local answering = service.new(plan, pages, api_key, again, drawer(plan))
   local server
   server, err = core.serve({ host = plan.host, port = plan.port or 8000, unix_socket = plan.unix_socket,
-    max_running = plan.max_running }, function(request) return answering:answer(request) end)
+    max_running = plan.max_running, reuse_port = plan.hostile.reuse_port }, function(request) return answering:answer(request) end)
   if not server then
     err.kind = "server"
     return nil, err
   end
   answering.server = server
   announce(plan, server, #pages.questions)
-  wait_for_signal()
+  wait_for_signal(plan, server)
   server:close()
   return 0
 end
@@ -194,6 +210,8 @@ return {
       "注入故障，如 429:0.02、rst:0.01、stall:0.01:stall_ms=5000（可重复）", { repeated = true }),
     option("quirk", "NAME", nil, "hold for every request something that servers do wrong without a word (repeatable; docs/sim.md)",
       "对每个请求都表现出某种不声不响的错误行为（可重复；见 docs/sim.md）", { repeated = true }),
+    option("hostile", "FIELD=VALUE", nil, "do as bad servers do, e.g. children=2, wedge_after=20 (docs/sim.md; repeatable)",
+      "模拟有问题的服务，如 children=2、wedge_after=20（见 docs/sim.md，可重复）", { repeated = true }),
     option("ledger", "FILE", nil, "write what was planted, one JSON line per question", "写出预设内容，每题一行 JSON"),
   },
   details = {

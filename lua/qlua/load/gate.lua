@@ -7,7 +7,7 @@ local gate = {}
 -- @treturn ?integer 0; or nil and err of kind gate
 function gate.check(summary)
   local lines = {}
-  for _, one in ipairs(summary.load_errors or {}) do
+  for _, one in ipairs(summary.load and summary.load.errors or {}) do
     if one.rate > summary.max_error_rate then
       lines[#lines + 1] = ("%s %s: %d of %d requests failed"):format(one.variant, one.point, one.failed, one.total)
     end

@@ -114,7 +114,8 @@ function row.make(entry, reply, options)
   local marks = reply.marks or {}
   for _, field in ipairs(row.MARKS) do one[field] = marks[field] end
   one.reads, one.comments = marks.reads or 0, reply.comments or 0
-  one.stamp_source = marks.stamp_source or reply.stamp_source or "user"
+  one.due_ns = one.due_ns or marks.due_ns
+  one.stamp_source = reply.stamp_source
   one.queued_ns = one.queued_ns or one.start_ns or one.due_ns
   one.start_ns = one.start_ns or one.queued_ns -- cancelled before it was on its way
   local keep_text, failure = options and options.keep_text, nil

@@ -9,8 +9,11 @@ local outcomes = require "qlua.outcomes"
 local pipeline = require "qlua.pipeline"
 local qualifying = require "qlua.run.qualifying"
 local scoring = require "qlua.scoring"
+local selfcheck = require "qlua.load.selfcheck"
+local restarts = require "qlua.supervisor.restarts"
 local sender = require "qlua.sender"
 local session = require "qlua.run.session"
+local starvation = require "qlua.load.starvation"
 
 local asking = {}
 
@@ -35,7 +38,7 @@ end
 
 local function new_sender(self, one, server, client)
   return sender.new {
-    client = client, dialect = one.dialect, variant = one.variant, server = server, store = self.store,
+    client = client, dialect = one.dialect, variant = one.variant, server = server, store = self.store, watch = server.watch,
     headers = headers_of(one, server), timeouts = asking.timeouts_of(self.made.config.benchmark),
     retries = self.made.config.benchmark.retries,
     random = math.random, -- jitter only; no result depends on it
@@ -48,13 +51,17 @@ local function new_sender(self, one, server, client)
 end
 
 local function new_job(self, one, dataset, server, client)
-  local config = self.made.config
+  local config, account = self.made.config, server.account
   return {
     task = dataset.task, script = dataset.script, dataset = dataset, variant = one.variant, mode = dataset.mode,
     endpoint = asking.endpoint_of(one, dataset), model = server.model, args = dataset.args,
     sampling = one.variant.generation, stream = config.benchmark.collect_latency, scorers = dataset.scorers,
     sender = new_sender(self, one, server, client), store = self.store, repeat_index = 0, repeats = dataset.repeats,
-    concurrency = config.benchmark.concurrency, extra_body = one.variant.server.extra_body,
+    concurrency = account and account.concurrency or config.benchmark.concurrency, is_again = (server.life or 1) > 1,
+    is_quarantined = account and function(sample)
+      return account:is_quarantined { variant = one.name, dataset = dataset.name, sample = sample }
+    end,
+    extra_body = one.variant.server.extra_body,
     scoring = scoring.of(one.dialect, one.variant, server.qualification and server.qualification.means),
     wall_offset_of = function(number) return session.wall_offset_of(self, number) end,
     is_stopped = function() return self.stopped end,
@@ -80,11 +87,28 @@ local function warm_up(self, one, server, client)
   end
 end
 
--- Answers that are there already; errors are none, they are asked again.
+-- Answers that are there already, and questions that will get none; other errors are asked again.
 local function count_known(self, one, dataset)
   local row = self.store:one([[SELECT count(*) AS n FROM answer WHERE variant = ? AND dataset = ?
-    AND outcome NOT IN (]] .. outcomes.sql_errors .. ")", one.name, dataset.name)
+    AND (error_text = ? OR outcome NOT IN (]] .. outcomes.sql_errors .. "))", one.name, dataset.name, restarts.QUARANTINED)
   return row.n
+end
+
+-- What was in flight when the server died, one at a time: if it dies again, it is known by which question. The answers count as
+-- any other; their times are those of a server with nothing else to do.
+local function ask_suspects(self, one, dataset, server, client)
+  local set, count = server.account:suspects(one.name, dataset.name)
+  if count == 0 then return nil end
+  local chosen = {}
+  for i = 0, dataset.task:size() - 1 do
+    local sample = dataset.task:sample(i)
+    if sample and set[sample.id] then chosen[#chosen + 1] = i end
+  end
+  local job = new_job(self, one, dataset, server, client)
+  job.task, job.workers, job.on_progress = control.part_of(dataset.task, chosen), 1, function() end
+  self.progress:message(("%s %s: asking the %d questions that were in flight when the server died, one at a time"):format(one.name,
+    dataset.name, count))
+  return pipeline.ask(job).stop
 end
 
 local function ask_dataset(self, one, dataset, server, client)
@@ -120,17 +144,32 @@ function asking.is_complete(self, one)
   return (not again or has_all(self, again.one, again.datasets))
 end
 
+local function why_stopped(one, dataset, server, stop)
+  if not server.process or server:is_alive() then
+    stop.text = ("variant '%s': %s"):format(one.name, stop.text)
+    return stop
+  end
+  local err = server:explain_death()
+  err.mode = dataset.mode
+  return err
+end
+
 -- Asks everything of a running server; the first error that ends the variant, or nil.
 local function ask_datasets(self, one, datasets, server, client)
   for _, dataset in ipairs(datasets) do
     if self.stopped then return nil end
-    local tally = ask_dataset(self, one, dataset, server, client)
-    if tally.stop then
-      if server.process and not server:is_alive() then return server:explain_death() end
-      tally.stop.text = ("variant '%s': %s"):format(one.name, tally.stop.text)
-      return tally.stop
-    end
+    local stop = server.account and ask_suspects(self, one, dataset, server, client)
+      or ask_dataset(self, one, dataset, server, client).stop
+    if stop then return why_stopped(one, dataset, server, stop) end
   end
+end
+
+local function ask_all(self, one, server, client)
+  local err = ask_datasets(self, one, self.made.datasets, server, client)
+    or ask_datasets(self, one, self.made.turned, server, client)
+  local again = control_of(self, one)
+  if err or not again then return err end
+  return ask_datasets(self, again.one, again.datasets, server, client)
 end
 
 -- Where the labels of mode letter are asked for.
@@ -140,17 +179,20 @@ local function label_endpoint(self, one)
   end
 end
 
---- Ask a running server all that is not answered yet.
+--- Ask a running server all that is not answered yet. What the client counted meanwhile is kept for the report's self-check.
 -- @treturn ?table err the first error that ends the variant
 function asking.all(self, one, server, client)
-  local err = qualifying.run(self, one, server, client, { timeouts = asking.timeouts_of(self.made.config.benchmark),
+  local refused = qualifying.run(self, one, server, client, { timeouts = asking.timeouts_of(self.made.config.benchmark),
     endpoint = asking.endpoint_of(one, self.made.datasets[1]), label_endpoint = label_endpoint(self, one) })
-  if err then return err end
+  if refused then return refused end
   warm_up(self, one, server, client)
-  err = ask_datasets(self, one, self.made.datasets, server, client) or ask_datasets(self, one, self.made.turned, server, client)
-  local again = control_of(self, one)
-  if err or not again then return err end
-  return ask_datasets(self, again.one, again.datasets, server, client)
+  local before, starved, from_ns = client:stats(), starvation.ns(), clock.now_ns()
+  local err = ask_all(self, one, server, client)
+  local wall_ns = clock.now_ns() - from_ns
+  local counted = selfcheck.between(before, client:stats(), wall_ns)
+  counted.starved_ns = starvation.since(starved)
+  if (counted.done or 0) > 0 then session.record_client(self, one, counted) end
+  return err
 end
 
 return asking

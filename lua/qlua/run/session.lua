@@ -89,4 +89,13 @@ function session.record_server(self, one, server)
   self.store:meta("manifest", self.manifest)
 end
 
+--- What the client of a variant counted while this session asked it.
+-- @tparam table counted of `qlua.load.selfcheck.between`
+function session.record_client(self, one, counted)
+  local instrument = self.store:meta "instrument" or {}
+  instrument[one.name] = instrument[one.name] or json.array {}
+  table.insert(instrument[one.name], counted)
+  self.store:meta("instrument", instrument)
+end
+
 return session

@@ -1,24 +1,66 @@
 -- SPDX-License-Identifier: Apache-2.0
---- A variant of a run: its server started, asked, and stopped, whatever happens in between.
+--- A variant of a run: its server started, asked, and stopped, whatever happens in between; and started again when it died.
 
 local asking = require "qlua.run.asking"
 local clock = require "qlua.core.clock"
 local file = require "qlua.core.file"
+local gpus = require "qlua.supervisor.gpus"
 local http = require "qlua.core.http"
 local launch = require "qlua.launch"
 local loading = require "qlua.run.loading"
+local restarts = require "qlua.supervisor.restarts"
 local session = require "qlua.run.session"
 local supervisor = require "qlua.supervisor"
+local watch = require "qlua.supervisor.watch"
 
 local variant = {}
+
+local function wall_ns(self) return clock.now_ns() + self.wall_offset_ns end
+
+local function note(self, one, kind, text)
+  self.store:put_event(clock.wall_ns(), kind, text, { variant = one.name })
+end
+
+-- ---- one server ---------------------------------------------------------------------------------------------
+
+-- Each start has a nonce of its own, which begins with the run's.
+local function next_nonce(self)
+  self.starts.count = self.starts.count + 1
+  return ("%s-%d"):format(self.nonce, self.starts.count)
+end
+
+local function on_retry(self, one, err, what)
+  note(self, one, "server_start_failed", err.text)
+  local why = { again = "once more", when_free = "once more when the GPU is free", port = "once more, at another port" }
+  self.progress:message(err.text)
+  self.progress:message { en = ("%s: starting it %s"):format(one.name, why[what]), zh = ("%s：再次尝试启动"):format(one.name) }
+  local servers = self.servers
+  if servers[one.name] then
+    self.store:update_server(one.name, servers[one.name].incarnation, { end_ns = wall_ns(self), end_kind = "failed", cause = err.text })
+  end
+end
+
+local function on_spawn(self, one, server)
+  server.incarnation = self.store:open_server(one.name, wall_ns(self), server.process and server.process:nonce())
+  self.store:update_server(one.name, server.incarnation, { pid = server.process and server.process:pid() })
+  self.servers[one.name] = server
+end
+
+-- Servers of ours have their cards for themselves as long as the run lasts.
+local function take_cards(self, one)
+  if one.dialect.simulated or not launch.is_ours(one.dialect, one.variant) then return nil end
+  return gpus.take(self.cards, one.variant, self.telemetry:cards_of(one), self.dir)
+end
 
 --- Start a variant's server, or reach it.
 -- @treturn ?table server, or nil and err
 function variant.start(self, one, client)
   self.progress:message { en = ("%s: starting %s"):format(one.name, one.dialect.name),
     zh = ("%s：正在启动 %s"):format(one.name, one.dialect.name) }
-  return supervisor.start(one.dialect, one.variant, {
-    client = client, log_path = ("%s/logs/%s.log"):format(self.dir, one.name), nonce = self.nonce, plan = self.made.for_dialect,
+  local taken = take_cards(self, one)
+  if taken then return nil, taken end
+  return supervisor.bring_up(one.dialect, one.variant, {
+    client = client, log_path = ("%s/logs/%s.log"):format(self.dir, one.name), plan = self.made.for_dialect, run_dir = self.dir,
     config = self.made.config, endpoint = asking.endpoint_of(one, self.made.datasets[1]),
     write_file = function(name, text)
       local path = ("%s/logs/%s"):format(self.dir, name)
@@ -27,6 +69,13 @@ function variant.start(self, one, client)
       return path
     end,
     is_stopped = function() return self.stopped end,
+    next_nonce = function() return next_nonce(self) end,
+    on_retry = function(err, what) on_retry(self, one, err, what) end,
+    on_spawn = function(server) on_spawn(self, one, server) end,
+    wait_until_free = function()
+      local err = self.telemetry:before_launch(one)
+      return not err or nil, err
+    end,
   })
 end
 
@@ -53,21 +102,78 @@ local function work(self, one, server, client, only_load)
   if first <= last and not loading.is_complete(self, one) then loading.all(self, one, server, client, first, last) end
 end
 
--- A server's life with a client of its own; the error that ended it early, or nil.
-local function serve(self, one, only_load)
-  local client = http.open(launch.transport(one.variant, self.made.config.benchmark.concurrency))
+local function conclude(self, one, server, err)
+  local is_crash = err and err.crashed
+  self.store:update_server(one.name, server.incarnation, { end_ns = wall_ns(self), end_kind = is_crash and "crashed" or "stopped",
+    cause = err and err.text })
+  if is_crash then return err, server.watch:suspects() end
+  return err
+end
+
+-- A server's life with a client of its own; the error that ended it early, or nil; after a crash also what was in flight.
+local function live(self, one, account, life, only_load)
+  local client = http.open(launch.transport(one.variant, account.concurrency))
   self.clients[client] = true
-  local server, err = variant.start(self, one, client)
+  local ok, server, err = xpcall(variant.start, variant.traced, self, one, client)
+  if not ok then server, err = nil, server end
+  local suspects
   if server then
+    server.account, server.life = account, life
+    server.watch = watch.new(server, client, { limit = account.concurrency, endpoint = asking.endpoint_of(one, self.made.datasets[1]),
+      is_stopped = function() return self.stopped end })
+    self.store:update_server(one.name, server.incarnation, { ready_ns = wall_ns(self) })
     session.record_server(self, one, server)
     self.telemetry:after_launch(one, server)
     local _
     _, err = xpcall(work, variant.traced, self, one, server, client, only_load)
+    err, suspects = conclude(self, one, server, err)
+    server.watch:close()
   end
   client:close() -- before the server is told to stop: some wait for their clients
   self.clients[client] = nil
+  server = server or self.servers[one.name] -- of a start that raised an error
   if server then server:stop() end
-  return err
+  self.servers[one.name] = nil
+  return err, suspects
+end
+
+-- ---- and the next -------------------------------------------------------------------------------------------
+
+local function note_crash(self, one, account, err, suspects)
+  note(self, one, "server_crashed", err.text)
+  self.progress:message(err.text)
+  local before = account.concurrency
+  for _, question in ipairs(account:crashed(suspects, err, err.mode)) do
+    self.store:put_event(clock.wall_ns(), "quarantine", restarts.QUARANTINED, { variant = question.variant, dataset = question.dataset,
+      sample = question.sample })
+    self.progress:message(("%s %s: %s"):format(question.variant, question.sample, restarts.QUARANTINED))
+  end
+  if account.concurrency < before then
+    local text = ("concurrency %d instead of %d from here on: scoring prompts took more memory than there is"):format(
+      account.concurrency, before)
+    note(self, one, "concurrency_reduced", text)
+    self.progress:message(one.name .. ": " .. text)
+  end
+end
+
+-- Lives of a variant's server, until all is asked, or it has died once too often.
+local function serve(self, one, only_load)
+  local benchmark = self.made.config.benchmark
+  local account = restarts.new { max_restarts = one.variant.server.max_restarts or 2, concurrency = benchmark.concurrency }
+  local life = 0
+  while true do
+    life = life + 1
+    local err = self.telemetry:before_launch(one)
+    if err then return err end
+    local suspects
+    err, suspects = live(self, one, account, life, only_load)
+    if not suspects or self.stopped then return err end
+    note_crash(self, one, account, err, suspects)
+    if not account:take() then
+      err.text = ("%s; it was started %d times"):format(err.text, life)
+      return err
+    end
+  end
 end
 
 local function is_complete(self, one)
@@ -76,7 +182,7 @@ local function is_complete(self, one)
 end
 
 local function noted(self, one, err)
-  if err and err.kind ~= "cancelled" then self.store:put_event(clock.wall_ns(), "variant_failed", err.text, { variant = one.name }) end
+  if err and err.kind ~= "cancelled" then note(self, one, "variant_failed", err.text) end
   return err
 end
 
@@ -91,13 +197,13 @@ function variant.run(self, one)
     end
     return nil
   end
-  return noted(self, one, self.telemetry:before_launch(one) or serve(self, one))
+  return noted(self, one, serve(self, one))
 end
 
 --- The second half of `abba`: the variant's server once more, for the load alone.
 function variant.load_again(self, one)
   if loading.is_complete(self, one) then return nil end
-  return noted(self, one, self.telemetry:before_launch(one) or serve(self, one, true))
+  return noted(self, one, serve(self, one, true))
 end
 
 return variant

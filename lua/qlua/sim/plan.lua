@@ -3,6 +3,7 @@
 
 local faults = require "qlua.sim.faults"
 local file = require "qlua.core.file"
+local hostile = require "qlua.sim.hostile"
 local json = require "qlua.core.json"
 local nearest = require "qlua.nearest"
 local quirks = require "qlua.sim.quirks"
@@ -28,7 +29,7 @@ end
 local FIELDS = { variant = "string", served_model = "string", seed = "count", accuracy = "table", formats = "table",
   invalid = "table", datasets = "table", latency = "table", faults = "table", max_model_len = "count",
   max_running = "count", ready_after_ms = "number", tokens_per_event = "count", stamp = "boolean", role_event = "string",
-  exit_at_start = "table", rerun_flip = "table", sampled_flip = "table", quirks = "table",
+  exit_at_start = "table", rerun_flip = "table", sampled_flip = "table", quirks = "table", hostile = "table",
   api_key_env = "string", ledger = "string", host = "string", port = "count", unix_socket = "string" }
 local DATASET = { dataset = "string", data_dir = "any", mode = "string", shots = "count", limit = "count", args = "table",
   endpoint = "string", form = "string", scorers = "table", split = "string", permute = "share", permute_seed = "count" }
@@ -120,6 +121,9 @@ local function complete(given, where)
   check_fields(where, "latency.", given.latency or {}, LATENCY)
   check_faults(where, given.faults or {})
   check_quirks(where, given.quirks or {})
+  check_fields(where, "hostile.", given.hostile or {}, hostile.FIELDS)
+  local field, problem = hostile.problem(given.hostile or {})
+  if field then complain(where, "hostile." .. field .. ":", problem) end
   for i, entry in ipairs(given.datasets or {}) do
     check_fields(where, ("datasets[%d]."):format(i - 1), entry, DATASET)
     if not entry.dataset then complain(where, ("datasets[%d].dataset"):format(i - 1), "is missing (want a name)") end
@@ -131,6 +135,7 @@ local function complete(given, where)
   made.seed = given.seed or 1
   made.sampled_flip = given.sampled_flip or {}
   made.rerun_flip, made.quirks = given.rerun_flip or {}, given.quirks or {}
+  made.hostile = given.hostile or {}
   made.accuracy, made.formats = given.accuracy or {}, given.formats
   made.invalid = invalid_list(invalid)
   made.datasets, made.latency, made.faults = given.datasets or {}, given.latency or {}, given.faults or {}

@@ -8,6 +8,7 @@ local clock = require "qlua.core.clock"
 local core = require "qlua.core.sim"
 local echo = require "qlua.sim.echo"
 local faults = require "qlua.sim.faults"
+local hostile = require "qlua.sim.hostile"
 local json = require "qlua.core.json"
 local metrics = require "qlua.sim.metrics"
 local problem = require "qlua.sim.problem"
@@ -188,6 +189,7 @@ local function generated(handler)
     self = drawn(self, body)
     local plan, key = handler(self, request, body)
     plan.body = quirks.spoil(self.quirks, plan.body)
+    if hostile.is_wedged(self.plan, self.count) then return hostile.never(plan) end
     local question = self.book:find(key)
     -- Probes and free questions get through, where there are questions to hit: a run must be able to begin.
     if not question and #self.book.questions > 0 then return plan end

@@ -3,8 +3,16 @@
 --
 -- Ratios are taken dataset by dataset and joined by their geometric mean, so that a long dataset does not drown a short one.
 -- What was not measured is absent and named; nothing is inferred from parameters or weights. One pass over the questions
--- has no replicates, so a ratio has an interval only where the measurement brings one.
+-- has no replicates, so its ratios have no interval. Where the variants were measured under load, those figures are taken for
+-- throughput and latencies, with the intervals that their replicates give (`qlua.summary.load`).
+local load = require "qlua.summary.load"
+
 local serving = {}
+
+-- Which figure of a load measurement stands for an axis. Throughput only from closed loops: a schedule's rate is the client's choice.
+local LOADED = { throughput = { "output_tokens_per_second", "requests_per_second", only_closed = true }, ttft_p50 = { "ttft_p50" },
+  ttft_p95 = { "ttft_p95" }, tpot_p50 = { "tpot_p50" }, tpot_p95 = { "tpot_p95" }, latency_p50 = { "e2e_p50" },
+    latency_p95 = { "e2e_p95" } }
 
 --- In the order of a report. `of(cell, variant, context)` gives the figure of one dataset.
 serving.AXES = {
@@ -65,11 +73,36 @@ local function whole(doc, variant, axis, prices)
   return { value = value, ratio = value / reference }
 end
 
+local function figure_of(name)
+  for _, figure in ipairs(load.FIGURES) do
+    if figure.name == name then return figure.of end
+  end
+end
+
+-- An axis by the load measurements: every variant has it, or it is not taken, since a figure from under load and one from the
+-- pass over the questions must not be compared.
+local function loaded(doc, axis, level)
+  local choice = doc.load and LOADED[axis.name]
+  for _, name in ipairs(choice or {}) do
+    local figures, found = {}, 0
+    for _, variant in ipairs(doc.variant_order) do
+      figures[variant] = load.ratio(doc.load, variant, doc.baseline, figure_of(name), choice.only_closed, level)
+      found = found + (figures[variant] and 1 or 0)
+    end
+    if found == #doc.variant_order and found > 0 then
+      local own = figures[doc.baseline] -- against itself: exactly 1, which is no estimate
+      own.interval = own.replicates > 1 and { 1, 1 } or nil
+      return figures, name == "requests_per_second" and "requests/s" or axis.unit
+    end
+  end
+end
+
 --- All axes of all variants.
 -- @tparam table doc the Summary so far
 -- @tparam table prices by variant, or `default`
--- @treturn table `{ axes, variants }`
-function serving.build(doc, prices)
+-- @tparam number level of the intervals
+-- @treturn table `{ axes, variants }`; what comes from measurements under load has `source = "load"`
+function serving.build(doc, prices, level)
   local result = { axes = {}, variants = {} }
   local by_questions = not has_texts(doc)
   for _, name in ipairs(doc.variant_order) do result.variants[name] = {} end
@@ -80,13 +113,21 @@ function serving.build(doc, prices)
       axis = { name = axis.name, better = axis.better }
     end
     local is_measured = false
+    local under_load, load_unit = loaded(doc, axis, level)
     for _, name in ipairs(doc.variant_order) do
       local figure
-      if axis.whole then figure = whole(doc, name, axis, prices) else figure = per_dataset(doc, name, axis, of) end
+      if under_load then
+        figure = under_load[name]
+      elseif axis.whole then
+        figure = whole(doc, name, axis, prices)
+      else
+        figure = per_dataset(doc, name, axis, of)
+      end
       result.variants[name][axis.name] = figure
       is_measured = is_measured or figure ~= nil and name ~= doc.baseline
     end
-    result.axes[i] = { name = axis.name, unit = unit, better = axis.better, measured = is_measured }
+    result.axes[i] = { name = axis.name, unit = under_load and load_unit or unit, better = axis.better, measured = is_measured,
+      source = under_load and "load" or nil }
   end
   return result
 end

@@ -3,6 +3,7 @@
 -- it was not measured or there is nothing to compare, leaves nothing behind.
 local accuracy = require "drawings.accuracy"
 local hardware = require "drawings.hardware"
+local load = require "drawings.load"
 local speed = require "drawings.speed"
 
 local figures = {}
@@ -46,6 +47,15 @@ figures.say = {
       zh = "按实际用时计算的每秒题数（并发数见配置）。" },
     serving = { en = "Every serving figure as a ratio to the baseline. The arrow at the right points to the better side.",
       zh = "各项服务指标与基线之比，右侧箭头指向更优的一侧。" },
+  },
+  load = {
+    heading = { en = "Under load", zh = "负载下的表现" },
+    curve = {
+      en = "What more throughput costs: TTFT p95 at every point of the sweep (logarithmic). A bar is the interval from the replicates.",
+      zh = "提高吞吐的代价：扫描各测点的 TTFT p95（对数坐标）。竖线为各次重复给出的区间。" },
+    token_curve = { en = "The same of TPOT p50.", zh = "同上，TPOT p50。" },
+    spread = { en = "TTFT at every point, all replicates together: from the least, the dot is p50, the bar p95, the line ends at p99.",
+      zh = "各测点的 TTFT（各次重复合并）：左端为最小值，圆点为 p50，竖线为 p95，横线止于 p99。" },
   },
   hardware = {
     heading = { en = "Memory and energy", zh = "显存与能耗" },
@@ -130,6 +140,14 @@ end
 function figures.serving(page, summary)
   if not (summary.verdict and summary.verdict.serving) then return end
   page:figure("serving", say.speed.serving, function(...) return speed.serving(page, summary, ...) end)
+end
+
+--- Latency against throughput where there was a sweep, and the spread of TTFT.
+function figures.load(page, summary)
+  if not summary.load then return end
+  page:figure("load_curve", say.load.curve, function(...) return load.curve(page, summary, ...) end)
+  page:figure("load_token_curve", say.load.token_curve, function(...) return load.token_curve(page, summary, ...) end)
+  page:figure("load_first_token", say.load.spread, function(...) return load.spread(page, summary, ...) end)
 end
 
 local function some_variant(summary, has)

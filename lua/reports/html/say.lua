@@ -42,6 +42,14 @@ return {
     memory = { en = "Memory", zh = "显存" }, energy = { en = "Energy per correct answer", zh = "每个正确答案能耗" },
     cost = { en = "Cost per correct answer", zh = "每个正确答案成本" },
   },
+  load = {
+    card = { en = "Means over the replicates; all figures with their intervals stand below.", zh = "各次重复的均值；带区间的完整数字见下文。" },
+    trusted = { en = "Measured under load; the client was not the limit.", zh = "以下为负载测量结果，瓶颈不在客户端。" },
+    degraded = { en = "Degraded: in some measurements the client itself was the limit.", zh = "测量受限：部分测量中瓶颈在客户端自身。" },
+    point = { en = "Point", zh = "测点" }, requests = { en = "Requests/s", zh = "请求/秒" },
+    tokens = { en = "Output tokens/s", zh = "输出词元/秒" }, check = { en = "Self-check", zh = "自检" },
+    ok = { en = "ok", zh = "正常" }, limited = { en = "degraded", zh = "受限" },
+  },
   not_measured = { en = "not measured", zh = "未测量" },
   card = { en = "Every variant at a glance; ratios are to the baseline.", zh = "各变体一览，倍数均相对于基线。" },
   explorer = {

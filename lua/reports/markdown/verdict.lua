@@ -35,8 +35,9 @@ end
 local function ratio(page, figure)
   if not figure then return nil end
   local text = page:decimal(figure.ratio, 2) .. "x"
-  if not figure.interval then return text end
-  return ("%s [%s, %s]"):format(text, page:decimal(figure.interval[1], 2), page:decimal(figure.interval[2], 2))
+  local bounds = figure.interval
+  if not bounds or bounds[1] == bounds[2] then return text end -- the baseline against itself is no estimate
+  return ("%s [%s, %s]"):format(text, page:decimal(bounds[1], 2), page:decimal(bounds[2], 2))
 end
 
 -- ---- first -----------------------------------------------------------------------------------------------------
@@ -228,6 +229,24 @@ end
 
 -- ---- serving ---------------------------------------------------------------------------------------------------
 
+-- Where the ratios come from, which decides what may be said of them.
+local function serving_text(page, summary)
+  local names, is_all = { en = {}, zh = {} }, true
+  for _, axis in ipairs(summary.verdict.serving.axes) do
+    if axis.source == "load" and axis.measured then
+      for side, list in pairs(names) do list[#list + 1] = say.axes[axis.name][side] end
+    elseif axis.measured then
+      is_all = false
+    end
+  end
+  if #names.en > 0 then
+    page:text(say.serving.load, { baseline = page:mono(summary.baseline), level = level_of(page, summary.verdict),
+      axes = { en = table.concat(names.en, ", "), zh = table.concat(names.zh, "、") } })
+  end
+  local values = { baseline = page:mono(summary.baseline), tie = page:percent(summary.verdict.plan.tie, 0) }
+  if #names.en == 0 then page:text(say.serving.text, values) elseif not is_all then page:text(say.serving.others, values) end
+end
+
 --- Ratios to the baseline.
 function parts.serving(page, summary)
   local serving, columns, names, missing = summary.verdict.serving, { left(c.variant) }, {}, { en = {}, zh = {} }
@@ -245,7 +264,7 @@ function parts.serving(page, summary)
       rows[i] = { variant }
       for j, name in ipairs(names) do rows[i][j + 1] = ratio(page, serving.variants[variant][name]) or "–" end
     end
-    page:text(say.serving.text, { baseline = page:mono(summary.baseline), tie = page:percent(summary.verdict.plan.tie, 0) })
+    serving_text(page, summary)
     page:table { columns = columns, rows = rows }
   end
   if #missing.en > 0 then

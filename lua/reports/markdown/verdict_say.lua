@@ -74,6 +74,14 @@ return {
         .. "concurrency, and "
         .. "so have no interval; ratios closer than {tie} are taken as a tie.",
       zh = "与 {baseline} 之比，逐数据集计算后取几何平均。数据来自本次运行的单次测量（按运行时的并发），因此没有区间；相差不超过 {tie} 视为相当。" },
+    load = {
+      en = "From the measurements under load, as ratios to {baseline}: {axes}. Geometric mean over the points, throughput of closed loops "
+        .. "only; in brackets the {level} interval from the replicates. Without brackets there was one replicate.",
+      zh = "以下各项取自负载测量，均为与 {baseline} 之比：{axes}。对各测点取几何平均，吞吐仅取闭环测点；方括号内为由各次重复得到的 {level} 区间，没有方括号表示只测了一次。" },
+    others = {
+      en = "The others are of the one pass over the questions, dataset by dataset, joined by the geometric mean, without intervals; ratios "
+        .. "closer than {tie} are taken as a tie.",
+      zh = "其余各项取自答题时的单次测量，逐数据集计算后取几何平均，没有区间；相差不超过 {tie} 视为相当。" },
     missing = { en = "Not measured: {axes}.", zh = "未测量：{axes}。" },
     pareto = { en = "Not beaten on all counts by another (among those that pass, and the baseline): {members}.",
       zh = "在合格变体与基线中，未被其他变体全面超过的有：{members}。" },
