@@ -211,6 +211,7 @@ static void free_http(struct ql_http *http) {
     pthread_mutex_destroy(&http->ios[i].outbox.lock);
   }
   free(http->no_proxy);
+  free(http->last_url);
   free(http->ios);
   free(http);
 }

@@ -34,7 +34,7 @@ static void on_event(void *arg, const struct ql_sse_event *event) {
   struct ql_http_job *job = arg;
   struct ql_http_reply *reply = job->reply;
   if (reply->event_count == job->event_cap) {
-    job->event_cap = job->event_cap ? job->event_cap * 2 : 16;
+    job->event_cap = job->event_cap ? job->event_cap * 2 : 8;
     reply->events = ql_realloc(reply->events, job->event_cap * sizeof *reply->events);
   }
   reply->events[reply->event_count++] = (struct ql_http_event){
@@ -104,8 +104,18 @@ void ql_http_body_begin(struct ql_http_job *job, long status, uint64_t at_ns) {
   ql_http_limits_arm(job);
 }
 
+// A large body is copied about once over while it grows: by doubling. A small one grows by half, as ql_buf does it:
+// ten thousand streams are open at once, and what is not used of them would be most of their memory.
+static void make_room(struct ql_buf *body, size_t need) {
+  if (need <= body->cap || need > body->cap * 2 || body->cap < 16384)
+    return;
+  body->data = ql_realloc(body->data, body->cap * 2);
+  body->cap *= 2;
+}
+
 static int keep(struct ql_http_job *job, const char *bytes, size_t len) {
   struct ql_buf *body = &job->reply->body;
+  make_room(body, body->len + len + 1);
   size_t room = body->limit_bytes - body->len;
   ql_buf_add(body, bytes, len < room ? len : room);
   if (len <= room)

@@ -17,6 +17,16 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+// An ordinary url in its parts, which lead into its text. See http_url.c.
+struct ql_http_url {
+  const char *host; // as written, with the brackets of IPv6
+  size_t host_len;
+  const char *port; // digits, or NULL
+  size_t port_len;
+  const char *target; // path and query; may be empty or begin with '?'
+  size_t target_len, path_len;
+};
+
 enum ql_http_message_kind {
   QL_HTTP_SEND,        // in: job
   QL_HTTP_CANCEL_ONE,  // in: part, number
@@ -65,8 +75,9 @@ struct ql_http_sink {
 
 // A request as the plain transport sends it.
 struct ql_http_wire {
-  const char *bytes; // head and body in one piece, in the job's arena
+  const char *bytes; // head and body in one piece
   size_t len;
+  char *memory;     // of the bytes, where they are not in the job's arena: a stream's go when its answer begins
   const char *peer; // where to connect: "host:port" or "unix /path"; in the arena
   bool is_head;
 };
@@ -183,6 +194,9 @@ struct ql_http {
   uint64_t awaited;
   struct ql_http_lane *lanes;
   uint64_t last_number;
+  char *last_url; // taken apart below: the next request is likely to have the same
+  struct ql_http_url last_parts;
+  bool last_is_loopback;
   bool is_closing;
   char *no_proxy; // $NO_PROXY and the loopback hosts
   bool has_proxy; // the environment names one for http://
@@ -202,19 +216,11 @@ void ql_http_tell(struct ql_http_io *io, struct ql_http_message *message); // an
 void ql_http_hand_back(struct ql_http_job *job); // I/O thread: the job is the main thread's again
 
 // http_request.c
-struct ql_http_job *ql_http_job_new(const struct ql_http *http, const struct ql_http_request *request,
+struct ql_http_job *ql_http_job_new(struct ql_http *http, const struct ql_http_request *request,
                                     struct ql_err *err);
 void ql_http_job_free(struct ql_http_job *job); // without its reply
 
 // http_url.c
-struct ql_http_url {
-  const char *host; // as written, with the brackets of IPv6
-  size_t host_len;
-  const char *port; // digits, or NULL
-  size_t port_len;
-  const char *target; // path and query; may be empty or begin with '?'
-  size_t target_len, path_len;
-};
 // False for what is not plain "http://host[:port][/path][?query]" of unreserved characters: others know more.
 bool ql_http_url_split(const char *url, struct ql_http_url *parts);
 

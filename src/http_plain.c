@@ -239,9 +239,20 @@ static void on_end_of_stream(struct ql_http_conn *conn, int reason) {
   give_up(conn);
 }
 
+// Once an answer has begun the request is never sent again; ten thousand open streams should not hold their prompts.
+static void forget_request(struct ql_http_conn *conn) {
+  struct ql_http_wire *wire = &conn->job->wire;
+  if (!wire->memory || conn->sent < wire->len)
+    return;
+  free(wire->memory);
+  wire->memory = NULL;
+  wire->bytes = NULL;
+}
+
 static void on_bytes(struct ql_http_conn *conn, size_t len) {
   struct ql_http_io *io = conn->io;
   struct ql_http_job *job = conn->job;
+  forget_request(conn);
   struct ql_http_marks *marks = &job->reply->marks;
   size_t used;
   enum ql_http_answer_end end = ql_http_answer_feed(&conn->answer, io->bytes, len, &used);

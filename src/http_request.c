@@ -240,8 +240,10 @@ static void write_wire(struct ql_http_job *job, const struct ql_http_request *re
   size_t host_size = url->host_len + url->port_len + 1;
   size_t unix_size = request->unix_socket ? strlen(request->unix_socket) : 0;
   size_t where_len = job->where ? 0 : (size_t)(url->target - url->host) + url->path_len + sizeof "http:///";
-  job->arena = ql_malloc(where_len + unix_size + host_size + 16 + strlen(method) + url->target_len + host_size +
-                         facts->bytes + HEAD_ROOM + (has_body ? request->body_len : 0));
+  size_t names_size = where_len + unix_size + host_size + 16;
+  size_t wire_size = strlen(method) + url->target_len + host_size + facts->bytes + HEAD_ROOM +
+                     (has_body ? request->body_len : 0);
+  job->arena = ql_malloc(names_size + (request->sse ? 0 : wire_size));
   char *at = job->arena;
   if (!job->where) {
     size_t path_len = url->path_len < 200 ? url->path_len : 200;
@@ -260,6 +262,8 @@ static void write_wire(struct ql_http_job *job, const struct ql_http_request *re
     add(&at, url->port ? url->port : "80", url->port ? url->port_len : 2);
   }
   ADD_TEXT(&at, "\0");
+  if (request->sse)
+    at = job->wire.memory = ql_malloc(wire_size);
   job->wire.bytes = at;
   add_head(&at, request, url, facts, method, has_body);
   if (has_body && request->body_len)
@@ -313,17 +317,30 @@ static bool is_loopback_url(const struct ql_http_url *url) {
   return ql_http_is_loopback(host);
 }
 
-static int choose(const struct ql_http *http, struct ql_http_job *job, const struct ql_http_request *request,
+// The url in its parts, which lead into the http's copy; false for one that is not ordinary.
+static bool split_url(struct ql_http *http, struct ql_http_job *job, const char *text, struct ql_http_url *url) {
+  if (!http->last_url || strcmp(text, http->last_url) != 0) {
+    if (!ql_http_url_split(text, url))
+      return false;
+    free(http->last_url);
+    http->last_url = ql_strdup(text);
+    ql_http_url_split(http->last_url, &http->last_parts);
+    http->last_is_loopback = is_loopback_url(&http->last_parts);
+  }
+  *url = http->last_parts;
+  job->is_loopback = http->last_is_loopback;
+  return true;
+}
+
+static int choose(struct ql_http *http, struct ql_http_job *job, const struct ql_http_request *request,
                   struct ql_err *err) {
   struct header_facts facts;
   struct ql_http_url url;
   char *ordinary = NULL;
   if (read_headers(request, &facts, err) != 0)
     return -1;
-  bool is_ordinary = request->transport != QL_HTTP_CURL && ql_http_url_split(request->url, &url);
-  if (is_ordinary) {
-    job->is_loopback = is_loopback_url(&url);
-  } else {
+  bool is_ordinary = request->transport != QL_HTTP_CURL && split_url(http, job, request->url, &url);
+  if (!is_ordinary) {
     if (read_url(job, request->url, &ordinary, err) != 0)
       return -1;
     is_ordinary = ordinary && ql_http_url_split(ordinary, &url);
@@ -347,7 +364,7 @@ static int choose(const struct ql_http *http, struct ql_http_job *job, const str
   return rc;
 }
 
-struct ql_http_job *ql_http_job_new(const struct ql_http *http, const struct ql_http_request *request,
+struct ql_http_job *ql_http_job_new(struct ql_http *http, const struct ql_http_request *request,
                                     struct ql_err *err) {
   if (check(request, err) != 0)
     return NULL;
@@ -373,6 +390,7 @@ void ql_http_job_free(struct ql_http_job *job) {
   curl_slist_free_all(job->header_list);
   if (job->where != job->arena) // else it is the arena's first text
     free(job->where);
+  free(job->wire.memory);
   free(job->arena);
   free(job->failure);
   free(job);

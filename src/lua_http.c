@@ -89,10 +89,11 @@ static struct ql_http *open_thread(lua_State *L, struct ql_err *err) {
 enum field_type { TEXT, BYTES, FLAG, U32, SIZE, U64, HEADERS, TRANSPORT };
 struct field {
   const char *name;
+  size_t len;
   enum field_type type;
   size_t offset;
 };
-#define FIELD(name, type) {#name, type, offsetof(struct ql_http_request, name)}
+#define FIELD(name, type) {#name, sizeof #name - 1, type, offsetof(struct ql_http_request, name)}
 static const struct field fields[] = {
     FIELD(method, TEXT),          FIELD(url, TEXT),             FIELD(headers, HEADERS),
     FIELD(body, BYTES),           FIELD(unix_socket, TEXT),     FIELD(sse, FLAG),
@@ -103,9 +104,9 @@ static const struct field fields[] = {
     FIELD(resume_from, U64),      FIELD(start_at_ns, U64),      FIELD(transport, TRANSPORT),
 };
 
-static const struct field *find_field(const char *name) {
+static const struct field *find_field(const char *name, size_t len) {
   for (size_t i = 0; i < QL_LEN(fields); i++)
-    if (strcmp(fields[i].name, name) == 0)
+    if (fields[i].len == len && memcmp(fields[i].name, name, len) == 0)
       return &fields[i];
   return NULL;
 }
@@ -132,12 +133,11 @@ static void add_header(lua_State *L, const char **list, size_t *count, size_t ma
 
 #define MAX_HEADERS 128
 
-// The value at the top, { [name] = value or list of values }; leaves the list (a userdata) and its texts on the stack.
-static const char *const *read_headers(lua_State *L) {
+// The value at the top, { [name] = value or list of values }, into a list of MAX_HEADERS + 1; its texts stay on the stack.
+static const char *const *read_headers(lua_State *L, const char **list) {
   if (!lua_istable(L, -1))
     luaL_error(L, "headers: want a table of names and values, got %s", luaL_typename(L, -1));
   int table = lua_gettop(L);
-  const char **list = lua_newuserdatauv(L, (MAX_HEADERS + 1) * sizeof *list, 0);
   size_t count = 0;
   lua_pushnil(L);
   while (luaL_checkstack(L, 8, "headers"), lua_next(L, table)) {
@@ -186,7 +186,7 @@ static const char *read_text(lua_State *L, const struct field *field, size_t *le
 }
 
 // The value at the top; strings stay alive in the caller's table.
-static void read_field(lua_State *L, const struct field *field, struct ql_http_request *request) {
+static void read_field(lua_State *L, const struct field *field, struct ql_http_request *request, const char **list) {
   char *place = (char *)request + field->offset;
   size_t len = 0;
   switch (field->type) {
@@ -210,7 +210,7 @@ static void read_field(lua_State *L, const struct field *field, struct ql_http_r
     *(uint64_t *)place = read_number(L, field->name, INT64_MAX);
     break;
   case HEADERS:
-    request->headers = read_headers(L);
+    request->headers = read_headers(L, list);
     break;
   case TRANSPORT:
     request->transport = read_transport(L);
@@ -219,18 +219,19 @@ static void read_field(lua_State *L, const struct field *field, struct ql_http_r
 }
 
 // Reads every field of the table; what headers need stays on the stack.
-static void read_fields(lua_State *L, int table, struct ql_http_request *request) {
+static void read_fields(lua_State *L, int table, struct ql_http_request *request, const char **list) {
   luaL_checkstack(L, 16, "request");
   lua_pushnil(L);
   while (lua_next(L, table)) {
-    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2);
+    size_t len = 0;
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tolstring(L, -2, &len) : luaL_typename(L, -2);
     int key = lua_gettop(L) - 1;
-    const struct field *field = find_field(name);
+    const struct field *field = find_field(name, len);
     if (!field) {
       luaL_error(L, "request: unknown field '%s'", name);
       return;
     }
-    read_field(L, field, request);
+    read_field(L, field, request, list);
     if (field->type == HEADERS) { // its memory is on the stack
       lua_pushvalue(L, key);
       continue;
@@ -259,9 +260,11 @@ static void push_headers(lua_State *L, const struct ql_buf *headers) {
   for (size_t at = 0; at < headers->len;) {
     const char *name = headers->data + at;
     const char *value = name + strlen(name) + 1;
-    lua_pushstring(L, value);
-    lua_setfield(L, -2, name);
-    at = (size_t)(value + strlen(value) + 1 - headers->data);
+    size_t len = strlen(value);
+    lua_pushlstring(L, name, (size_t)(value - name - 1));
+    lua_pushlstring(L, value, len);
+    lua_rawset(L, -3);
+    at = (size_t)(value - headers->data) + len + 1;
   }
 }
 
@@ -355,17 +358,21 @@ static void on_reply(void *arg, struct ql_http_reply *reply) { ql_task_wake(arg,
 
 // ---- the client -----------------------------------------------------------------------------------------
 
-// Uservalue 1: the default fields of its requests.
+// What `defaults` points to is kept alive by uservalues 1 and 2: the table of defaults, and a list of header texts.
 struct client {
   struct ql_http_lane *lane;
+  struct ql_http_request defaults;
+  const char *headers[MAX_HEADERS + 1];
 };
 
-static struct ql_http_lane *check_lane(lua_State *L) {
+static struct client *check_client(lua_State *L) {
   struct client *client = luaL_checkudata(L, 1, CLIENT);
   if (!client->lane)
     luaL_error(L, "the http client is closed");
-  return client->lane;
+  return client;
 }
+
+static struct ql_http_lane *check_lane(lua_State *L) { return check_client(L)->lane; }
 
 static int push_refusal(lua_State *L, const struct ql_err *err) {
   lua_createtable(L, 0, 4);
@@ -384,16 +391,15 @@ static int push_refusal(lua_State *L, const struct ql_err *err) {
 
 // client:send(request) → reply
 static int client_send(lua_State *L) {
-  struct ql_http_lane *lane = check_lane(L);
+  struct client *client = check_client(L);
   luaL_checktype(L, 2, LUA_TTABLE);
-  struct ql_http_request request = {0};
+  struct ql_http_request request = client->defaults;
+  const char *headers[MAX_HEADERS + 1];
   struct ql_err err;
   lua_settop(L, 2);
-  lua_getiuservalue(L, 1, 1);
-  read_fields(L, 3, &request);
-  read_fields(L, 2, &request);
+  read_fields(L, 2, &request, headers);
   struct ql_task *task = ql_task_park(L);
-  if (!ql_http_send(lane, &request, on_reply, task, &err))
+  if (!ql_http_send(client->lane, &request, on_reply, task, &err))
     return push_refusal(L, &err);
   return ql_task_yield(L);
 }
@@ -504,19 +510,26 @@ static int open_client(lua_State *L) {
   }
   struct ql_http_lane_options options = {.max_in_flight = take_option(L, "max_in_flight"),
                                          .max_queued = take_option(L, "max_queued")};
-  struct ql_http_request probe = {0};
-  read_fields(L, 2, &probe); // raises here rather than at each request
-  lua_settop(L, 2);
+  struct client *client = lua_newuserdatauv(L, sizeof *client, 2);
+  *client = (struct client){.lane = NULL};
+  luaL_setmetatable(L, CLIENT);
+  lua_pushvalue(L, 2);
+  lua_setiuservalue(L, 3, 1);
+  read_fields(L, 2, &client->defaults, client->headers); // raises here rather than at each request
+  int texts = lua_gettop(L) - 3;
+  lua_createtable(L, texts, 0);
+  for (int i = 1; i <= texts; i++) {
+    lua_pushvalue(L, 3 + i);
+    lua_rawseti(L, -2, i);
+  }
+  lua_setiuservalue(L, 3, 2);
+  lua_settop(L, 3);
   struct ql_err err;
   struct ql_http *http = open_thread(L, &err);
   if (!http)
     return ql_push_err(L, &err);
-  struct client *client = lua_newuserdatauv(L, sizeof *client, 1);
-  client->lane = NULL;
-  lua_pushvalue(L, 2);
-  lua_setiuservalue(L, -2, 1);
-  luaL_setmetatable(L, CLIENT);
   client->lane = ql_http_lane_open(http, &options);
+  lua_settop(L, 3);
   return 1;
 }
 
@@ -539,7 +552,9 @@ static void make_type(lua_State *L, const char *name, lua_CFunction gc) {
 
 int ql_open_http(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"open", open_client}, {"split_events", ql_http_split_events}, {"is_loopback", is_loopback}, {"set_io_threads", set_io_threads}, {NULL, NULL}};
+      {"open", open_client},         {"split_events", ql_http_split_events},
+      {"is_loopback", is_loopback}, {"set_io_threads", set_io_threads},
+      {NULL, NULL}};
   make_type(L, THREAD, thread_gc);
   make_type(L, BOX, box_gc);
   make_type(L, CLIENT, client_close);

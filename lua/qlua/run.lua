@@ -39,8 +39,15 @@ local function at_once(self)
   sys.exit(130)
 end
 
+-- A terminal that is closed is a Ctrl-C, unless nohup has said before that it shall not matter.
+local function is_ignored(signum)
+  local mask = (file.read "/proc/self/status" or ""):match "SigIgn:%s*(%x+)"
+  return mask ~= nil and tonumber(mask, 16) >> (signum - 1) & 1 == 1
+end
+
 local function watch_signals(self)
-  local function on_signal()
+  local function on_signal(signum)
+    if self.stopped and signum == task.SIGHUP then return end
     if self.stopped then at_once(self) end
     self.stopped = true
     self.progress:message { en = "stopping: answers are kept, servers are stopped (once more: at once)",
@@ -49,6 +56,7 @@ local function watch_signals(self)
   end
   task.on_signal(task.SIGINT, on_signal)
   task.on_signal(task.SIGTERM, on_signal)
+  if not is_ignored(task.SIGHUP) then task.on_signal(task.SIGHUP, on_signal) end
   task.on_signal(task.SIGWINCH, function() self.progress:resize(term.width(2)) end)
 end
 

@@ -229,7 +229,7 @@ local POINTS = {
   stopping = function(dir) return count_answers(dir) == QUESTIONS end,
 }
 
-local SIGNALS = { KILL = { "KILL" }, TERM = { "TERM" }, INT = { "INT" }, twice = { "INT", "INT" } }
+local SIGNALS = { KILL = { "KILL" }, TERM = { "TERM" }, HUP = { "HUP" }, INT = { "INT" }, twice = { "INT", "INT" } }
 
 local function all_cases()
   local cases = {}
@@ -242,7 +242,7 @@ end
 
 local CASES = sys.env "QLUA_E2E_HOSTILE" == "all" and all_cases() or {
   { "spawn", "KILL" }, { "load", "KILL" }, { "probe", "KILL" }, { "asking", "KILL" }, { "stopping", "KILL" },
-  { "spawn", "INT" }, { "load", "twice" }, { "probe", "TERM" }, { "asking", "TERM" }, { "asking", "twice" }, { "stopping", "twice" },
+  { "spawn", "INT" }, { "load", "twice" }, { "probe", "TERM" }, { "asking", "HUP" }, { "asking", "twice" }, { "stopping", "twice" },
 }
 
 local function is_over(pid) return not support.is_running(pid) end
@@ -335,6 +335,32 @@ describe("a run that is stopped", function()
     local left = 0
     for _, log in ipairs(logs) do left = left + (log.left or 0) end
     assert.is_true(left > 0, "the test has nothing to reap")
+  end)
+end)
+
+describe("variants on cards of their own", function()
+  teardown(support.clean)
+
+  -- Two simulated variants, each slow enough to be seen beside the other.
+  local function lives(parallel)
+    local folder = support.folder()
+    local path = support.config(folder, { variants = { "{ name: one, server: { gpus: [0] } }", "{ name: two, server: { gpus: [1] } }" },
+      sim = "latency: { ttft_ms: 100 }", benchmark = "parallel_variants: " .. tostring(parallel) })
+    local result = support.run(folder, { "gsm8k", "--config", path, "--limit", "24" })
+    assert.equal(0, result.code, result.all)
+    assert.same({}, left_of(folder))
+    local rows = support.rows(result.dir, "SELECT variant, start_ns, end_ns FROM server ORDER BY variant")
+    assert.equal(2, #rows)
+    return rows[2].start_ns < rows[1].end_ns, support.lasting(result.dir)
+  end
+
+  it("are asked at once where that is wanted, in turn elsewhere, with the same answers", function()
+    local is_beside, at_once = lives(true)
+    assert.is_true(is_beside)
+    local is_beside_too, in_turn = lives(false)
+    assert.is_false(is_beside_too)
+    local function answers_of(text) return (text:gsub('"parallel_variants": %a+,?', "")) end
+    assert.is_nil(support.difference(answers_of(in_turn), answers_of(at_once)))
   end)
 end)
 

@@ -4,6 +4,8 @@ local events = require "qlua.load.events"
 local f = require "load_fixture"
 local json = require "qlua.core.json"
 local row = require "qlua.load.row"
+local shapes = require "qlua.load.event_shapes"
+local template = require "qlua.load.event_template"
 
 local function kinds(one)
   local list = {}
@@ -97,6 +99,63 @@ describe("the events of a reply", function()
         { type = "message_stop" } } }
     assert.same({ "role other reasoning content finish other", 12, 9, "ok" },
       { kinds(named), named.completion_tokens, named.prompt_tokens, named.outcome })
+  end)
+end)
+
+describe("events that are alike but for their text", function()
+  -- Everything that could go wrong between two events of one stream: escapes, quotes, other fields, other shapes.
+  local TEXTS = { "word", " two words", "", "\n", 'a "quote"', "back\\slash", "你好", "{}", '"content":"x', "\u{7f}", "\t" }
+  local function chat(text, more)
+    local value = { id = "c-1", created = 5, model = "m", choices = json.array { { index = 0, delta = { content = text },
+      finish_reason = json.null } } }
+    for key, item in pairs(more or {}) do value[key] = item end
+    return value
+  end
+  local SHAPES = {
+    function(text) return chat(text) end,
+    function(text) return chat(text, { usage = json.null }) end,
+    function(text, i) return chat(text, { usage = { prompt_tokens = 1, completion_tokens = i } }) end,
+    function(text) return { choices = json.array { { index = 0, text = text } } } end,
+    function(text) return f.delta { reasoning_content = text } end,
+    function(text) return f.delta { content = text, reasoning = "r" } end,
+    function(text) return { choices = json.array { { index = 0, delta = { content = text },
+      logprobs = { content = json.array { { token = text } } } } } } end,
+    function(text) return { prompt = { content = "word" }, choices = json.array { { index = 0, delta = { content = text } } } } end,
+    function(text, i) return { text = (" word"):rep(i) .. text, meta_info = { completion_tokens = i, finish_reason = json.null } } end,
+    function(text) return { type = "content_block_delta", delta = { text = text } } end,
+    function() return f.finish() end,
+    function() return f.role() end,
+    function() return { choices = json.array { { index = 0, delta = { content = "word", role = "assistant" },
+      finish_reason = "stop" } } } end,
+  }
+
+  it("are read as if every one were decoded", function()
+    local generator = require "qlua.random"(7, "events")
+    for _ = 1, 300 do
+      local list, shape = {}, generator:integer(#SHAPES)
+      for i = 1, 12 do
+        if generator:number() < 0.15 then shape = generator:integer(#SHAPES) end
+        local text = generator:number() < 0.6 and "word" .. i or TEXTS[generator:integer(#TEXTS)]
+        list[i] = { i, SHAPES[shape](text, i) }
+      end
+      list[13] = { 13, generator:number() < 0.1 and '{"choices":[{"delta":{"content":"wo\1rd"}}]}' or "[DONE]" }
+      local reply = f.stream(list)
+      assert.same(events.read(reply, { decode_all = true }), events.read(reply))
+    end
+  end)
+
+  it("are recognised by the bytes around their text", function()
+    local function learn(text, more)
+      local data = json.encode(chat(text, more))
+      return template.learn(data, shapes.read(json.decode(data), {}), shapes.read)
+    end
+    local known = learn "word1"
+    assert.equal("word2", template.text(known, json.encode(chat "word2")))
+    for _, other in ipairs { chat "", chat "a\nb", chat 'a"b', chat("word2", { created = 6 }), f.finish() } do
+      assert.is_nil(template.text(known, json.encode(other)))
+    end
+    assert.is_nil(learn("word1", { usage = { completion_tokens = 1 } })) -- the count would be the same in every event
+    assert.is_nil(learn "a\nb")
   end)
 end)
 

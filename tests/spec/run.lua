@@ -16,7 +16,7 @@ do
   end
 end
 
-package.path = "/usr/share/lua/5.4/?.lua;/usr/share/lua/5.4/?/init.lua;tests/spec/?.lua;tests/e2e/?.lua"
+package.path = "/usr/share/lua/5.4/?.lua;/usr/share/lua/5.4/?/init.lua;tests/spec/?.lua;tests/e2e/?.lua;tests/real/?.lua"
 package.cpath = "/usr/lib/x86_64-linux-gnu/lua/5.4/?.so;/usr/lib/aarch64-linux-gnu/lua/5.4/?.so"
 package.searchers[#package.searchers + 1] = function(name)
   local path = package.searchpath(name, package.path)

@@ -174,6 +174,7 @@ struct play_of {
   size_t cuts[2];
   bool closes;
   uint64_t sent_ns[3]; // just before each part
+  atomic_bool is_over;  // the sender is done with it
 };
 
 struct stage {
@@ -225,7 +226,9 @@ static void serve_one(struct stage *stage, int fd) {
     text[len] = '\0';
     if (!strstr(text, "\r\n\r\n"))
       continue;
-    goes_on = perform(stage, fd, &stage->plays[text[5] - '0']);
+    struct play_of *play = &stage->plays[text[5] - '0'];
+    goes_on = perform(stage, fd, play);
+    atomic_store(&play->is_over, true);
     len = 0;
   }
   close(fd);
@@ -315,11 +318,12 @@ static void flush(struct tour *tour, const char *name, const enum framing *frami
   for (size_t i = 0; i < count; i++) {
     char url[32];
     snprintf(url, sizeof url, "http://h/%zu", i);
+    atomic_store(&tour->stage.plays[i].is_over, false);
     struct ql_http_request request = {.url = url, .unix_socket = tour->stage.path, .sse = true};
     send_request(&tour->world, &request, &answers[i]);
   }
   for (size_t i = 0; i < count; i++) {
-    UNTIL(&tour->world, answers[i].count == 1);
+    UNTIL(&tour->world, answers[i].count == 1 && atomic_load(&tour->stage.plays[i].is_over));
     if (answers[i].count != 1)
       continue;
     compare(name, framings[i], &tour->stage.plays[i], answers[i].reply, want);

@@ -364,10 +364,10 @@ static void the_queue_has_an_end(void) {
   world_close(&world);
 }
 
-// Sent in the order of their moments, not in that of sending; outside the window until then.
+// In the order of their moments, not in that of sending.
 static void a_start_waits_for_its_moment(void) {
   struct world world;
-  struct answer answers[4] = {0};
+  struct answer answers[3] = {0};
   world_open(&world, scenes, 1);
   uint64_t now_ns = ql_now_ns(), ms = 1000000;
   const uint64_t after_ms[] = {40, 10, 25};
@@ -376,9 +376,7 @@ static void a_start_waits_for_its_moment(void) {
     request.start_at_ns = now_ns + after_ms[i] * ms;
     send_request(&world, &request, &answers[i]);
   }
-  request.start_at_ns = 0;
-  send_request(&world, &request, &answers[3]); // behind the others, but due
-  for (int i = 0; i < 4; i++)
+  for (int i = 0; i < 3; i++)
     UNTIL(&world, answers[i].count == 1);
   for (int i = 0; i < 3; i++) {
     const struct ql_http_marks *marks = &answers[i].reply->marks;
@@ -387,16 +385,16 @@ static void a_start_waits_for_its_moment(void) {
     CHECK(marks->start_ns >= marks->due_ns);
     CHECK_INT(answers[i].reply->stamp_source != QL_HTTP_NO_STAMP, 1);
   }
-  CHECK(answers[3].reply->marks.start_ns < answers[1].reply->marks.start_ns);
-  CHECK(answers[1].reply->marks.start_ns < answers[2].reply->marks.start_ns);
-  CHECK(answers[2].reply->marks.start_ns < answers[0].reply->marks.start_ns);
-  CHECK_INT(answers[3].reply->marks.due_ns, 0);
-  for (int i = 0; i < 4; i++)
+  if (answers[2].reply->marks.queued_ns < answers[1].reply->marks.due_ns) { // else this machine stood still meanwhile
+    CHECK(answers[1].reply->marks.start_ns < answers[2].reply->marks.start_ns);
+    CHECK(answers[2].reply->marks.start_ns < answers[0].reply->marks.start_ns);
+  }
+  for (int i = 0; i < 3; i++)
     ql_http_reply_free(answers[i].reply);
   world_close(&world);
 }
 
-static void a_start_that_waits_can_be_cancelled(void) {
+static void a_start_that_waits_takes_no_place_and_can_be_cancelled(void) {
   struct world world;
   struct answer answers[30] = {0};
   uint64_t numbers[30];
@@ -410,6 +408,10 @@ static void a_start_that_waits_can_be_cancelled(void) {
     CHECK(numbers[i] != 0);
   }
   CHECK_INT(stats_of(&world).queued, 20);
+  struct ql_http_reply *reply = ask(&world, "/ok"); // behind the twenty, in a window of two
+  CHECK(reply->error == NULL);
+  CHECK_INT(reply->marks.due_ns, 0);
+  ql_http_reply_free(reply);
   ql_http_cancel(world.lane, numbers[3]);
   UNTIL(&world, answers[3].count == 1);
   ql_http_lane_close(other);
@@ -430,4 +432,4 @@ RUN_BOTH(a_kept_connection_is_used_again, the_window_is_filled_and_never_exceede
     a_large_body_is_sent_without_waiting, an_event_has_the_time_of_its_data_not_of_its_blank_line,
     only_a_stream_is_split, one_is_cancelled_and_the_others_go_on, closing_calls_every_callback_once,
     each_of_many_is_answered_once, the_queue_has_an_end, a_start_waits_for_its_moment,
-    a_start_that_waits_can_be_cancelled)
+    a_start_that_waits_takes_no_place_and_can_be_cancelled)

@@ -7,6 +7,7 @@
 local json = require "qlua.core.json"
 local openai = require "qlua.openai"
 local shapes = require "qlua.load.event_shapes"
+local template = require "qlua.load.event_template"
 
 local events = {}
 
@@ -109,32 +110,53 @@ local function broken(sum, at_ns, kind, text, status)
   sum.error = { kind = kind, text = text, status = status }
 end
 
+-- Events that are like the last decoded one but for their text need no decoding.
+local function add_alike(sum, event)
+  local known = sum.template
+  local text = known and template.text(known, event.data)
+  if not text then return false end
+  sum.list[#sum.list + 1] = { at_ns = event.at_ns, kind = known.side == "text" and "content" or "reasoning" }
+  sum.pieces[#sum.pieces + 1] = text
+  return true
+end
+
+-- False when nothing after it is to be read.
+local function add_decoded(sum, event, state, is_learning)
+  local value, err = json.decode(event.data)
+  if type(value) ~= "table" then
+    broken(sum, event.at_ns, "protocol", "an event of the stream is " .. (value == nil and err.text or "no object"))
+    return false
+  end
+  local message, code = openai.error_of(value)
+  if message then
+    broken(sum, event.at_ns, "http", "the server says: " .. message, code and code >= 400 and code or 500)
+    return false
+  end
+  local found = shapes.read(value, state)
+  add(sum, found, event.at_ns)
+  if is_learning and not next(state) then sum.template = template.learn(event.data, found, shapes.read) or sum.template end
+  return true
+end
+
 --- The events of a streamed Reply.
 -- @tparam table reply with `events`
+-- @tparam[opt] table options `decode_all` decodes every event, for tests
 -- @treturn table `{ list = { { at_ns, kind, tokens? }… }, usage?, finish?, is_done, text, weight_source?, completion_tokens,
 -- count_source, error? }`; `error` `{ kind = "http"/"protocol", text, status? }` is the first event that is an error or no JSON,
 -- after which nothing is read
-function events.read(reply)
+function events.read(reply, options)
   local sum, state = { list = {}, pieces = {}, is_done = false }, {}
+  local is_learning = not (options and options.decode_all)
   for _, event in ipairs(reply.events) do
     if event.incomplete then break end
     if event.done or event.data == "[DONE]" then
       sum.list[#sum.list + 1] = { at_ns = event.at_ns, kind = "done" }
       sum.is_done = true
-    else
-      local value, err = json.decode(event.data)
-      if type(value) ~= "table" then
-        broken(sum, event.at_ns, "protocol", "an event of the stream is " .. (value == nil and err.text or "no object"))
-        break
-      end
-      local message, code = openai.error_of(value)
-      if message then
-        broken(sum, event.at_ns, "http", "the server says: " .. message, code and code >= 400 and code or 500)
-        break
-      end
-      add(sum, shapes.read(value, state), event.at_ns)
+    elseif not add_alike(sum, event) and not add_decoded(sum, event, state, is_learning) then
+      break
     end
   end
+  sum.template = nil
   return finished(sum)
 end
 

@@ -12,6 +12,7 @@ local launch = require "qlua.launch"
 local metrics = require "qlua.load.metrics"
 local random = require "qlua.random"
 local row = require "qlua.load.row"
+local starvation = require "qlua.load.starvation"
 local task = require "qlua.core.task"
 
 local runner = {}
@@ -204,7 +205,7 @@ end
 local function run_block(self, state, block, stages)
   state.client = open_client(self, block.kind == "closed" and block.concurrency or OPEN_WINDOW)
   local client = state.client
-  local before = client:stats()
+  local before, starved = client:stats(), starvation.ns()
   local ok, about = xpcall(function()
     return (block.kind == "closed" and run_closed or run_open)(self, state, block, stages)
   end, function(raised) return type(raised) == "table" and raised or debug.traceback(tostring(raised), 2) end)
@@ -212,6 +213,7 @@ local function run_block(self, state, block, stages)
   self.clients[client] = nil
   client:close()
   if not ok then error(about, 0) end
+  about.starved_ns = starvation.since(starved)
   about.kind, about.begin_ns, about.end_ns, about.before, about.after = block.kind, state.begin_ns, clock.now_ns(), before, after
   return about
 end

@@ -82,7 +82,7 @@ local function measure(phase, rows, options, pools)
   for one in rows(phase) do
     local figures = metrics.of(one)
     own:add(one, figures)
-    pools.all:add(one, figures)
+    if pools.all then pools.all:add(one, figures) end
     local stage = pools.stages and pools.stages[one.stage]
     if stage then stage:add(one, figures) end
   end
@@ -117,7 +117,7 @@ local function means_of(replicates, level)
 end
 
 local function cell_of(phases, rows, options, labels)
-  local pools = { all = aggregate.new(options) }
+  local pools = { all = #phases > 1 and aggregate.new(options) or nil } -- one replicate is its own pool
   if #labels > 1 then
     pools.stages = {}
     for _, label in ipairs(labels) do pools.stages[label] = aggregate.new(options) end
@@ -128,7 +128,7 @@ local function cell_of(phases, rows, options, labels)
     phase.figures.replicate = phase.replicate
     replicates[i] = phase.figures
   end
-  local cell = { num_replicates = #phases, replicates = replicates, pooled = pooled_of(pools.all, #phases),
+  local cell = { num_replicates = #phases, replicates = replicates, pooled = pools.all and pooled_of(pools.all, #phases) or replicates[1],
     means = means_of(replicates, options.level) }
   if pools.stages then
     cell.stages = {}
