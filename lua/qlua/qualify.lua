@@ -36,7 +36,7 @@ local function new_probe(server, one, options)
   local extra = variant.server.extra_body
   local job = { model = server.model, scoring = scoring.of(one.dialect, variant) }
   job.sender = sender.new { client = options.client, dialect = one.dialect, variant = variant, server = server, store = no_store(),
-    headers = server.headers, timeouts = options.timeouts, retries = 1, random = math.random, is_stopped = options.is_stopped,
+    headers = server.headers, timeouts = options.timeouts, retries = 1, random = math.random, window = options.window, is_stopped = options.is_stopped,
     split_events = options.split_events, log = function() end }
   return { job = job, variant = variant, endpoint = options.endpoint,
     label_endpoint = options.label_endpoint or options.endpoint, sampling = sampling, extra_body = checks.unconstrained(extra),
@@ -154,7 +154,7 @@ end
 -- @tparam table one a variant of a plan: `{ name, variant, dialect }`
 -- @tparam table options `client`, `timeouts`, `split_events`, `is_stopped()`, `endpoint`, `label_endpoint` (of the
 --   datasets in mode letter), `nonce`, `level` (`full`, `needed`, `off`),
---   `modes` (set of the modes that the plan wants)
+--   `modes` (set of the modes that the plan wants), `window` (as for `qlua.sender`)
 -- @treturn ?table record `{ level, steps = { {step, status, text, means?}… }, means = { loglikelihood, letter, no_tokenizer },
 --   tokenizer_sha256, unknown_model, noise }`; or nil and err, with the record as err.record
 function qualify.run(server, one, options)

@@ -62,7 +62,7 @@ function run_report.describe(dir, store)
     datasets = store:datasets(), config = config, manifest = store:meta "manifest",
     turned = turned_of(store), telemetry = store:telemetry(),
     instrument = store:meta "instrument", load = run_report.load_of(store),
-    baseline = control.baseline_of(config),
+    baseline = control.baseline_of(config), notices = store:meta "notices",
     control = again and { name = again.name, share = again.share, expected = again.expected },
   }
 end

@@ -43,7 +43,7 @@ end
 function qualifying.run(self, one, server, client, options)
   local record, err = qualify.run(server, one, { client = client, timeouts = options.timeouts, split_events = http.split_events,
     is_stopped = function() return self.stopped end, endpoint = options.endpoint,
-    label_endpoint = options.label_endpoint, nonce = self.nonce,
+    label_endpoint = options.label_endpoint, window = self.made.config.benchmark.concurrency, nonce = self.nonce,
     level = self.made.config.benchmark.qualify, modes = modes_of(self.made.datasets) })
   if not record and not err.record then return err end
   note(self, one, record or err.record)
