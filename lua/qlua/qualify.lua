@@ -36,7 +36,8 @@ local function new_probe(server, one, options)
   local extra = variant.server.extra_body
   local job = { model = server.model, scoring = scoring.of(one.dialect, variant) }
   job.sender = sender.new { client = options.client, dialect = one.dialect, variant = variant, server = server, store = no_store(),
-    headers = server.headers, timeouts = options.timeouts, retries = 1, random = math.random, window = options.window, is_stopped = options.is_stopped,
+    headers = server.headers, timeouts = options.timeouts, retries = 1, random = math.random,
+    window = options.window, is_stopped = options.is_stopped,
     split_events = options.split_events, log = function() end }
   return { job = job, variant = variant, endpoint = options.endpoint,
     label_endpoint = options.label_endpoint or options.endpoint, sampling = sampling, extra_body = checks.unconstrained(extra),
