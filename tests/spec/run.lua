@@ -69,7 +69,10 @@ busted.subscribe({ "test", "end" }, function(element, _, status, trace)
 end)
 busted.subscribe({ "failure", "it" }, function(element, _, message, trace) failure(element, message, trace) end)
 busted.subscribe({ "error", "it" }, function(element, _, message, trace) failure(element, message, trace) end)
-for _, descriptor in ipairs { "file", "describe", "setup", "teardown", "before_each", "after_each" } do
+-- `setup` is a name for `lazy_setup` or `strict_setup`, and busted reports it under that one: a set-up that fails takes all its tests
+-- with it, and must not pass for none.
+for _, descriptor in ipairs { "file", "describe", "setup", "lazy_setup", "strict_setup", "teardown", "lazy_teardown", "strict_teardown",
+  "before_each", "after_each", "finally" } do
   busted.subscribe({ "error", descriptor }, function(element, _, message, trace) failure(element, message, trace) end)
   busted.subscribe({ "failure", descriptor }, function(element, _, message, trace) failure(element, message, trace) end)
 end
