@@ -69,10 +69,9 @@ busted.subscribe({ "test", "end" }, function(element, _, status, trace)
 end)
 busted.subscribe({ "failure", "it" }, function(element, _, message, trace) failure(element, message, trace) end)
 busted.subscribe({ "error", "it" }, function(element, _, message, trace) failure(element, message, trace) end)
--- `setup` is a name for `lazy_setup` or `strict_setup`, and busted reports it under that one: a set-up that fails takes all its tests
--- with it, and must not pass for none.
-for _, descriptor in ipairs { "file", "describe", "setup", "lazy_setup", "strict_setup", "teardown", "lazy_teardown", "strict_teardown",
-  "before_each", "after_each", "finally" } do
+-- A block whose setup fails has its tests left out, and only this says so: `setup` is called lazy_setup inside busted.
+for _, descriptor in ipairs { "file", "describe", "lazy_setup", "lazy_teardown", "strict_setup", "strict_teardown", "before_each",
+  "after_each" } do
   busted.subscribe({ "error", descriptor }, function(element, _, message, trace) failure(element, message, trace) end)
   busted.subscribe({ "failure", descriptor }, function(element, _, message, trace) failure(element, message, trace) end)
 end
