@@ -52,10 +52,11 @@ return q.server {
     { version = "0.3.36", mode = "generate, letter, loglikelihood", seen = "run" },
   },
   capabilities = { generate = true, letter = true, loglikelihood = true },
-  -- Echo is right only for models that begin a text with a token of their own: the probe tells, and token by token it goes too.
+  -- Echo is right only for models that begin a text with a token of their own: the probe tells. What is forced by a bias is
+  -- reported with its probability before the bias. Prompts are text, never ids.
   tokenize = "input",
-  score = { loglikelihood = { "echo_text", "stepwise" }, letter = { "top_logprobs" },
-    options = { prompt = "text", top_logprobs = 64, bias = 100, bias_reported = "after" } },
+  score = { loglikelihood = { "echo_text", "forced" }, letter = { "top_logprobs", "logit_bias" },
+    options = { prompt = "text", top_logprobs = 64, bias = 100 } },
   sampling = knows.sampling, key_env = "API_KEY", health = "/v1/models", grace_ms = 15000,
 
   check = function(variant, context)

@@ -87,4 +87,37 @@ data: %s
     assert.not_equal(0, run.code)
     assert.is_truthy(run.all:find("the model file", 1, true), run.all)
   end)
+
+  for _, means in ipairs { "forced", "stepwise" } do
+    for _, long in ipairs { false, true } do
+      it(("choices of %s by %s"):format(long and "several tokens" or "one token", means), function()
+        if not program then return pending(why) end
+        local run = asked { mode = "loglikelihood", long = long, keys = { scoring = "{ loglikelihood: " .. means .. " }" } }
+        local worst, count = bigram.distance(model, run, { long = long })
+        assert.equal(32, count)
+        assert.is_true(worst < EXACT, ("%g nats"):format(worst))
+      end)
+    end
+  end
+
+  for _, means in ipairs { "top_logprobs", "logit_bias" } do
+    it("letters by " .. means .. " alone", function()
+      if not program then return pending(why) end
+      local run = asked { mode = "letter", keys = { scoring = "{ letter: " .. means .. " }" } }
+      local worst, count = bigram.distance(model, run, {})
+      assert.equal(32, count)
+      assert.is_true(worst < EXACT, ("%g nats"):format(worst))
+    end)
+  end
+
+  -- Without a begin-of-text token its echo gives each token the probability of the place behind it: plausible numbers, all wrong.
+  it("the probe finds that echo is one place late, and the right means is taken", function()
+    if not program then return pending(why) end
+    local run = asked { mode = "loglikelihood", long = true }
+    local worst = bigram.distance(model, run, { long = true })
+    assert.is_true(worst < EXACT, ("%g nats"):format(worst))
+    local found = support.rows(run.dir, "SELECT value FROM meta WHERE key = 'qualification'")[1].value
+    local means = require("qlua.core.json").decode(found).planted.means
+    assert.same({ "forced" }, means.loglikelihood, found)
+  end)
 end)

@@ -57,4 +57,26 @@ describe("llama.cpp, planted answers", function()
       assert.equal(finish, row.finish, row.sample)
     end
   end)
+
+  for _, means in ipairs { "forced", "stepwise" } do
+    for _, long in ipairs { false, true } do
+      it(("choices of %s by %s"):format(long and "several tokens" or "one token", means), function()
+        if not program then return pending(why) end
+        local run = asked { mode = "loglikelihood", long = long, keys = { scoring = "{ loglikelihood: " .. means .. " }" } }
+        local worst, count = bigram.distance(model, run, { long = long })
+        assert.equal(32, count)
+        assert.is_true(worst < EXACT, ("%g nats"):format(worst))
+      end)
+    end
+  end
+
+  for _, means in ipairs { "top_logprobs", "logit_bias" } do
+    it("letters by " .. means .. " alone", function()
+      if not program then return pending(why) end
+      local run = asked { mode = "letter", keys = { scoring = "{ letter: " .. means .. " }" } }
+      local worst, count = bigram.distance(model, run, {})
+      assert.equal(32, count)
+      assert.is_true(worst < EXACT, ("%g nats"):format(worst))
+    end)
+  end
 end)

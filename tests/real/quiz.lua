@@ -18,7 +18,7 @@ function quiz.configure(path, options)
   local kinds, limits = options.kinds or quiz.kinds, options.limits or {}
   local files, variants, datasets = real.quantized(kinds), {}, {}
   for i, kind in ipairs(kinds) do variants[i] = ("    - { name: %s, model: %s }"):format(kind, files[kind]) end
-  for i, one in ipairs { { "gsm8k", "generate" }, { "mmlu", "letter" } } do
+  for i, one in ipairs { { "gsm8k", "generate" }, { "mmlu", "letter" }, { "hellaswag", "loglikelihood" } } do
     datasets[i] = ("  - { name: %s, shots: 0, mode: %s, limit: %s }"):format(one[1], one[2], limits[one[1]] or "null")
   end
   assert(file.write(path, ([[

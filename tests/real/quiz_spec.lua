@@ -9,7 +9,7 @@ local real = require "real"
 local support = require "support"
 local sys = require "qlua.core.sys"
 
-local LIMITS = { gsm8k = 24, mmlu = 200 }
+local LIMITS = { gsm8k = 24, mmlu = 200, hellaswag = 16 }
 local AGREEMENT = 0.98
 -- The expected answers were computed in BF16, whose logits lie within 0.29 of exact ones by the model's README. What is further off
 -- is no rounding.
@@ -95,7 +95,7 @@ describe("a small real model in three number formats", function()
     if why then return pending(why) end
     local texts = {}
     for _, row in ipairs(support.rows(run.dir, "SELECT body FROM prompt ORDER BY sha256")) do texts[#texts + 1] = row.body end
-    assert.is_true(#texts >= LIMITS.gsm8k + LIMITS.mmlu)
+    assert.is_true(#texts >= LIMITS.gsm8k + LIMITS.mmlu + LIMITS.hellaswag)
     local folder = support.folder()
     support.write(folder .. "/texts.json", json.encode(json.array(texts)))
     local result = support.command { real.python(), "-c", [[

@@ -7,6 +7,6 @@ return q.suite {
   name = "quiz",
   summary = { en = "A test instrument: a small model with known answers, in several number formats",
     zh = "测试用：已知答案的小模型，多种数值格式" },
-  datasets = { "gsm8k", "mmlu" },
+  datasets = { "gsm8k", "mmlu", "hellaswag" },
   reports = { "markdown", "html" },
 }
