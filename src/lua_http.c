@@ -512,7 +512,6 @@ static int open_client(lua_State *L) {
                                          .max_queued = take_option(L, "max_queued")};
   struct client *client = lua_newuserdatauv(L, sizeof *client, 2);
   *client = (struct client){.lane = NULL};
-  luaL_setmetatable(L, CLIENT);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, 1);
   read_fields(L, 2, &client->defaults, client->headers); // raises here rather than at each request
@@ -528,8 +527,9 @@ static int open_client(lua_State *L) {
   struct ql_http *http = open_thread(L, &err);
   if (!http)
     return ql_push_err(L, &err);
-  client->lane = ql_http_lane_open(http, &options);
   lua_settop(L, 3);
+  luaL_setmetatable(L, CLIENT); // now, and not before the thread has its own: see open_thread
+  client->lane = ql_http_lane_open(http, &options);
   return 1;
 }
 
