@@ -88,7 +88,7 @@ data: %s
     assert.is_truthy(run.all:find("the model file", 1, true), run.all)
   end)
 
-  for _, means in ipairs { "forced", "stepwise" } do
+  for _, means in ipairs { "forced" } do
     for _, long in ipairs { false, true } do
       it(("choices of %s by %s"):format(long and "several tokens" or "one token", means), function()
         if not program then return pending(why) end
