@@ -12,6 +12,7 @@ local launch = require "qlua.launch"
 local metrics = require "qlua.load.metrics"
 local random = require "qlua.random"
 local row = require "qlua.load.row"
+local secrets = require "qlua.secrets"
 local starvation = require "qlua.load.starvation"
 local task = require "qlua.core.task"
 
@@ -50,9 +51,10 @@ end
 local function finish(self, state, entry, reply)
   local keep = state.keep_text or self.spec.save_texts
   local one = row.make(entry, reply, { keep_text = keep })
+  if one.error_text then one.error_text = secrets.hide(one.error_text) end -- a server may repeat the key it was sent
   if self.hooks.on_reply then self.hooks.on_reply(one, reply, entry) end
   local text = one.text
-  if not self.spec.save_texts then one.text = nil end
+  one.text = self.spec.save_texts and text and secrets.hide_known(text, true) or nil
   self.on_row(one)
   if self.live then self.live:row(one, metrics.of(one)) end
   note_outcome(self, state, one)
