@@ -46,6 +46,8 @@ return q.server {
   },
   capabilities = { generate = true, loglikelihood = true, letter = true },
   min_tokens = true,
+  tokenize = "prompt",
+  score = { loglikelihood = { "generate_logprob" }, letter = { "token_ids_logprob", "top_logprobs" } },
   sampling = knows.sampling, template_kwargs = true,
   health = "/health_generate", grace_ms = 30000,
 

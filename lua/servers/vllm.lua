@@ -97,6 +97,8 @@ return q.server {
   min_tokens = true,
   sampling = knows.sampling, template_kwargs = true,
   key_env = "VLLM_API_KEY", unix_socket = true, health = "/health",
+  tokenize = "prompt",
+  score = { loglikelihood = { "prompt_logprobs", "echo_ids", "echo_text" }, letter = { "logprob_token_ids", "top_logprobs" } },
   grace_ms = 30000,
 
   check = function(variant, context)
