@@ -7,6 +7,7 @@
 // too, anchored in the registry until its task has the result.
 
 #include "proc.h"
+#include "proc_cgroup.h"
 #include "proc_stat.h"
 #include "task.h"
 
@@ -466,6 +467,18 @@ static int proc_stat(lua_State *L) {
   return 1;
 }
 
+// cgroup_path(nonce) -> where the control group of a program with this nonce would be, or nil where there can be none
+static int proc_cgroup_path(lua_State *L) {
+  char *path = ql_cgroup_path(luaL_checkstring(L, 1));
+  char *kept = path ? lua_newuserdatauv(L, strlen(path) + 1, 0) : NULL;
+  if (!kept)
+    return 0;
+  stpcpy(kept, path);
+  free(path);
+  lua_pushstring(L, kept);
+  return 1;
+}
+
 // kill(pid, start) -> true when SIGKILL was sent to the process that has this pid and this start time
 static int proc_kill(lua_State *L) {
   lua_pushboolean(L, ql_stat_kill((pid_t)luaL_checkinteger(L, 1), (uint64_t)luaL_checkinteger(L, 2)));
@@ -479,7 +492,7 @@ int ql_open_proc(lua_State *L) {
       {"stop", process_stop}, {"tail", process_tail},   {"lines_seen", process_lines_seen}, {"close", process_close},
       {"cgroup", process_cgroup}, {"members", process_members},
       {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"spawn", proc_spawn}, {"run", proc_run}, {"stat", proc_stat}, {"kill", proc_kill}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"spawn", proc_spawn}, {"run", proc_run}, {"stat", proc_stat}, {"kill", proc_kill}, {"cgroup_path", proc_cgroup_path}, {NULL, NULL}};
   luaL_newmetatable(L, PROCESS);
   luaL_setfuncs(L, process_meta, 0);
   lua_newtable(L);

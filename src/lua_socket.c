@@ -71,6 +71,15 @@ static int listeners(lua_State *L) {
   return 1;
 }
 
+// clear(path) -> true; or nil, err
+static int clear(lua_State *L) {
+  struct ql_err err = {0};
+  if (ql_socket_clear(luaL_checkstring(L, 1), &err) != 0)
+    return ql_push_err(L, &err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 // shut{ host=, port= } or { path= } -> how many connections of ours to it were ended
 static int shut(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -85,7 +94,7 @@ static int shut(lua_State *L) {
 int ql_open_socket(lua_State *L) {
   static const luaL_Reg meta[] = {{"__gc", held_close}, {"__close", held_close}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"close", held_close}, {"port", held_port}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"hold", hold}, {"listeners", listeners}, {"shut", shut}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"hold", hold}, {"listeners", listeners}, {"shut", shut}, {"clear", clear}, {NULL, NULL}};
   luaL_newmetatable(L, HELD);
   luaL_setfuncs(L, meta, 0);
   lua_newtable(L);

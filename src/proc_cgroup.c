@@ -55,21 +55,27 @@ static int open_in(const char *path, const char *name, int flags) {
   return open(full, flags | O_CLOEXEC);
 }
 
-char *ql_cgroup_make(const char *nonce) {
+char *ql_cgroup_path(const char *nonce) {
   char mount[1024], own[1024], path[PATH_MAX];
   if (!find_mount(mount, sizeof mount) || !find_own(own, sizeof own))
     return NULL;
   const char *between = strcmp(own, "/") == 0 ? "" : own;
   snprintf(path, sizeof path, "%s%s/qlua-%s", mount, between, nonce);
-  if (mkdir(path, 0755) != 0)
-    return NULL;
-  int fd = ql_cgroup_open_procs(path);
-  if (fd < 0) {
-    rmdir(path);
-    return NULL;
-  }
-  close(fd);
   return ql_strdup(path);
+}
+
+char *ql_cgroup_make(const char *nonce) {
+  char *path = ql_cgroup_path(nonce);
+  if (path && mkdir(path, 0755) == 0) {
+    int fd = ql_cgroup_open_procs(path);
+    if (fd >= 0) {
+      close(fd);
+      return path;
+    }
+    rmdir(path);
+  }
+  free(path);
+  return NULL;
 }
 
 int ql_cgroup_open_procs(const char *path) { return open_in(path, "cgroup.procs", O_WRONLY); }

@@ -9,6 +9,8 @@
 
 #include "base.h"
 
+// Where a program's group would be, whether it is there or not; NULL where there can be none. To be freed.
+char *ql_cgroup_path(const char *nonce);
 // Makes `qlua-<nonce>` below our own group. NULL where there can be none; else its folder, to be freed.
 char *ql_cgroup_make(const char *nonce);
 // Where a process that writes "0" joins; -1 without a group. The caller closes it.

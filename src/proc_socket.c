@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -153,6 +154,15 @@ struct ql_listeners ql_listeners_find(const pid_t *ours, size_t count, const cha
   for (size_t i = 0; i < found.count; i++)
     *(is_ours[i] ? &result.ours : &result.others) += 1;
   return result;
+}
+
+int ql_socket_clear(const char *path, struct ql_err *err) {
+  struct stat info;
+  if (lstat(path, &info) != 0)
+    return errno == ENOENT || errno == ENOTDIR ? 0 : ql_fail(err, QL_E_IO, "%s: %s", path, strerror(errno));
+  if (!S_ISSOCK(info.st_mode))
+    return ql_fail(err, QL_E_IO, "%s: want a socket or nothing, got another kind of file", path);
+  return unlink(path) == 0 ? 0 : ql_fail(err, QL_E_IO, "%s: %s", path, strerror(errno));
 }
 
 // ---- our own connections ------------------------------------------------------------------------------

@@ -23,6 +23,9 @@ struct ql_listeners {
 // By address, or by the path of a UNIX socket when that is not NULL.
 struct ql_listeners ql_listeners_find(const pid_t *ours, size_t count, const char *host, int port, const char *path);
 
+// Removes the file of a UNIX socket that its server has left; there being none is fine, another kind of file is an error.
+int ql_socket_clear(const char *path, struct ql_err *err);
+
 // Ends this process's own connections to an address, however long they are kept for later use: a server may wait for
 // its clients before it stops. Returns how many there were.
 unsigned ql_connections_shut(const char *host, int port, const char *path);

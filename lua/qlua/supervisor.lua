@@ -16,6 +16,9 @@ local spawn = require "qlua.supervisor.spawn"
 
 local supervisor = { plan = spawn.plan }
 
+--- Time to stop by itself, where neither the configuration nor the dialect says another.
+local GRACE_MS = 30000
+
 local Server = {}
 Server.__index = Server
 
@@ -29,8 +32,9 @@ end
 --- Start (or reach) the server of a variant and wait until it is ready. One attempt.
 -- @tparam table dialect
 -- @tparam table variant resolved
--- @tparam table options client, log_path, nonce, plan, config, write_file(name, text) → path, is_stopped(), endpoint, run_dir (where
---   it is written down; nil: nowhere), on_spawn(server) before the wait begins
+-- @tparam table options client (of `launch.transport`: it knows whom to trust), log_path, nonce, plan, config,
+--   write_file(name, text) → path, is_stopped(), endpoint, run_dir (where it is written down; nil: nowhere),
+--   on_spawn(server) before the wait begins
 -- @treturn ?table server { base_url, unix_socket, model, headers, argv, facts }, with is_alive() and stop(); or nil, err
 function supervisor.start(dialect, variant, options)
   local key, err = keys.of(variant)
@@ -48,7 +52,9 @@ function supervisor.start(dialect, variant, options)
     self:stop()
     return nil, err
   end
-  if self.state then self.state.update() end -- its workers are there now
+  if self.state then self.state.update(self.process) end -- its workers are there now
+  local log = self.log_path and file.stat(self.log_path)
+  self.log_from = log and log.bytes or 0 -- what it said while it started explains no later death
   self.facts.startup_seconds = self.process and (clock.now_ns() - began) / 1e9 or nil
   return self
 end
@@ -98,20 +104,23 @@ end
 -- What is to be done when nothing of it is left.
 local function forget(self, survivors)
   if self.state and (survivors or 0) == 0 then self.state.remove() end
-  if self.unix_socket and file.stat(self.unix_socket) then file.remove(self.unix_socket) end
+  if self.unix_socket then socket.clear(self.unix_socket) end
   self.state = nil
 end
 
 --- Stop it and everything it started. Our connections to it, also those kept for later, are ended first: some servers wait for
 -- their clients.
 -- One SIGTERM, to its first process alone; after the grace, SIGKILL to all.
+-- @treturn integer how many of its processes could not be ended
 function Server:stop()
-  if not self.process then return end
+  if not self.process then return 0 end
   local process = self.process
   socket.shut { host = self.variant.server.host, port = self.port, path = self.unix_socket }
-  local status = process:stop { grace_ms = ((self.variant.server.stop_grace_s or 30) * 1000) // 1 | 0 }
+  local grace_s = self.variant.server.stop_grace_s
+  local status = process:stop { grace_ms = grace_s and grace_s * 1000 // 1 | 0 or self.dialect.grace_ms or GRACE_MS } or {}
   self.process = nil
-  forget(self, status and status.survivors)
+  forget(self, status.survivors)
+  return status.survivors or 0
 end
 
 --- End it and everything it started at once, waiting for it here: what a second Ctrl-C does.

@@ -87,6 +87,7 @@ function telemetry.open(options)
     is_stopped = options.is_stopped or function() return false end, idle_ms = options.idle_ms or telemetry.IDLE_MS,
     free_timeout_s = options.free_timeout_s or telemetry.FREE_TIMEOUT_S }, Session)
   local library = options.library or sys.env "QLUA_NVML"
+  self.library = library
   if not options.is_wanted then
     self.reason = "benchmark.collect_memory is off"
   elseif library == "off" then
@@ -99,12 +100,27 @@ function telemetry.open(options)
   return self
 end
 
+-- Also where nothing is to be measured: the driver is asked once, and let go.
+local function devices_of(self)
+  if self.devices or self.has_listed then return self.devices or self.listed end
+  self.has_listed = true
+  local source = self.library ~= "off" and open_source(self.library) or nil
+  if source then
+    self.listed = source:devices()
+    source:close()
+  end
+  return self.listed
+end
+
 --- The cards that a variant's server sees, for locks; those that its configuration names where the driver cannot be asked.
 -- @treturn {table,...} `{ index, uuid }`
 function Session:cards_of(one)
   local list = {}
-  if self.devices then
-    for i, device in ipairs(visible_to(self, one)) do list[i] = { index = device.index, uuid = device.uuid } end
+  local devices = devices_of(self)
+  if devices then
+    for i, device in ipairs(telemetry.visible(devices, gpus.visible(one.variant))) do
+      list[i] = { index = device.index, uuid = device.uuid }
+    end
   else
     for i, index in ipairs(one.variant.server.gpus or {}) do list[i] = { index = index } end
   end

@@ -178,7 +178,7 @@ describe("a server", function()
     end)
     local other = support.start { "sim", "--port", port, "--served-model", "other", "--hostile", "reuse_port=true" }
     local status = process:wait()
-    local said = table.concat(process:tail(20), "\n")
+    local said = table.concat(process:tail(64), "\n")
     other:close()
     assert.matches("another server listens on port " .. port .. " too, and would answer some of the requests", said)
     assert.equal(0, status.code, said)

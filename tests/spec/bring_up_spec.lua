@@ -137,6 +137,48 @@ describe("a start that fails", function()
   end)
 end)
 
+describe("a death while it is asked", function()
+  it("is not explained by what the log said before it was ready", function()
+    with_client(function(client)
+      local dialect, variant, options = sim(client)
+      local real = dialect.start
+      dialect.failures = failures
+      dialect.start = function(one, context)
+        local made = real(one, context)
+        return { argv = { "sh", "-c", "echo 'warning: one port is in use'; exec \"$@\"", "sh", table.unpack(made.argv) }, env = made.env }
+      end
+      local server = assert(supervisor.bring_up(dialect, variant, options))
+      proc.kill(server.process:pid(), proc.stat(server.process:pid()).start)
+      server.process:wait()
+      assert.matches("was killed by signal 9 while it was asked", server:explain_death().text)
+      assert.is_nil(server:explain_death().failure)
+      server:stop()
+    end)
+  end)
+end)
+
+describe("a UNIX socket", function()
+  it("that was left is taken away, another file is not", function()
+    with_client(function(client)
+      local dialect, variant, options = sim(client)
+      variant.server.unix_socket = dir .. "/engine.sock"
+      local left = assert(proc.run { argv = { "python3", "-c", "import socket,sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])",
+        variant.server.unix_socket } })
+      if left.code == 0 then assert.is_truthy(file.stat(variant.server.unix_socket)) end
+      local server = assert(supervisor.bring_up(dialect, variant, options))
+      assert.equal("ours", server.facts.socket)
+      server:stop()
+      assert.is_nil((file.stat(variant.server.unix_socket)))
+      assert(file.write(variant.server.unix_socket, "mine"))
+      local started, err = supervisor.bring_up(dialect, variant, options)
+      assert.is_nil(started)
+      assert.matches("server.unix_socket: .*want a socket or nothing", err.text)
+      assert.equal("mine", file.read(variant.server.unix_socket))
+      file.remove(variant.server.unix_socket)
+    end)
+  end)
+end)
+
 describe("who is ready", function()
   it("listens with a socket of its own, and has a name that no other start has", function()
     with_client(function(client)

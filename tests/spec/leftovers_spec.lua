@@ -102,15 +102,17 @@ end)
 
 describe("the state of servers", function()
   it("is written while a server runs, knows whether its qlua lives, and goes with it", function()
-    local process = assert(proc.spawn { argv = { "sleep", "1000" }, nonce = ("specstate%x"):format(sys.pid()) })
-    local handle = state.put(process, { variant = "one", run_dir = folder })
+    local nonce = ("specstate%x"):format(sys.pid())
+    local handle = state.put(nonce, { variant = "one", run_dir = folder })
+    assert.same({ nonce, 0 }, { state.list(folder)[1].nonce, state.list(folder)[1].pid }) -- before there is a process
+    local process = assert(proc.spawn { argv = { "sleep", "1000" }, nonce = nonce })
+    handle.update(process)
     local list = state.list(folder)
     assert.equal(1, #list)
     assert.same({ process:pid(), process:nonce(), "one" }, { list[1].pid, list[1].nonce, list[1].variant })
     assert.is_true(state.has_owner(list[1]))
     list[1].owner.start = list[1].owner.start + 1 -- another process with the same pid
     assert.is_false(state.has_owner(list[1]))
-    handle.update()
     assert.equal(1, #state.list(folder)[1].members)
     process:stop { grace_ms = 0 }
     handle.remove()

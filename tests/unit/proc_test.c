@@ -580,7 +580,11 @@ static void unix_sockets_have_owners(void) {
   CHECK_INT(ql_listeners_find(&me, 1, NULL, 0, address.sun_path).ours, 1);
   CHECK_INT(ql_listeners_find(&parent, 1, NULL, 0, address.sun_path).others, 1);
   close(fd);
-  unlink(address.sun_path);
+  struct ql_err err = {0};
+  CHECK_INT(ql_socket_clear(address.sun_path, &err), 0);
+  CHECK(!is_folder(address.sun_path));
+  CHECK_INT(ql_socket_clear(address.sun_path, &err), 0);
+  CHECK_INT(ql_socket_clear("/proc/self/stat", &err), -1);
 }
 
 RUN(a_program_that_cannot_run_says_why, the_child_starts_clean, an_exit_that_nobody_asked_for_is_told_as_one,

@@ -9,6 +9,7 @@ local http = require "qlua.core.http"
 local launch = require "qlua.launch"
 local loading = require "qlua.run.loading"
 local restarts = require "qlua.supervisor.restarts"
+local secrets = require "qlua.secrets"
 local session = require "qlua.run.session"
 local supervisor = require "qlua.supervisor"
 local watch = require "qlua.supervisor.watch"
@@ -29,15 +30,20 @@ local function next_nonce(self)
   return ("%s-%d"):format(self.nonce, self.starts.count)
 end
 
+local function note_failed(self, one, err)
+  local server = self.servers[one.name]
+  if not server then return end
+  self.servers[one.name] = nil
+  self.store:update_server(one.name, server.incarnation, { end_ns = wall_ns(self),
+    end_kind = err.kind == "cancelled" and "stopped" or "failed", cause = err.text })
+end
+
 local function on_retry(self, one, err, what)
   note(self, one, "server_start_failed", err.text)
   local why = { again = "once more", when_free = "once more when the GPU is free", port = "once more, at another port" }
   self.progress:message(err.text)
   self.progress:message { en = ("%s: starting it %s"):format(one.name, why[what]), zh = ("%s：再次尝试启动"):format(one.name) }
-  local servers = self.servers
-  if servers[one.name] then
-    self.store:update_server(one.name, servers[one.name].incarnation, { end_ns = wall_ns(self), end_kind = "failed", cause = err.text })
-  end
+  note_failed(self, one, err)
 end
 
 local function on_spawn(self, one, server)
@@ -59,7 +65,7 @@ function variant.start(self, one, client)
     zh = ("%s：正在启动 %s"):format(one.name, one.dialect.name) }
   local taken = take_cards(self, one)
   if taken then return nil, taken end
-  return supervisor.bring_up(one.dialect, one.variant, {
+  local server, err = supervisor.bring_up(one.dialect, one.variant, {
     client = client, log_path = ("%s/logs/%s.log"):format(self.dir, one.name), plan = self.made.for_dialect, run_dir = self.dir,
     config = self.made.config, endpoint = asking.endpoint_of(one, self.made.datasets[1]),
     write_file = function(name, text)
@@ -73,10 +79,12 @@ function variant.start(self, one, client)
     on_retry = function(err, what) on_retry(self, one, err, what) end,
     on_spawn = function(server) on_spawn(self, one, server) end,
     wait_until_free = function()
-      local err = self.telemetry:before_launch(one)
-      return not err or nil, err
+      local busy = self.telemetry:before_launch(one)
+      return not busy or nil, busy
     end,
   })
+  if not server then note_failed(self, one, err) end
+  return server, err
 end
 
 --- For xpcall: what was raised as an err.
@@ -132,7 +140,11 @@ local function live(self, one, account, life, only_load)
   client:close() -- before the server is told to stop: some wait for their clients
   self.clients[client] = nil
   server = server or self.servers[one.name] -- of a start that raised an error
-  if server then server:stop() end
+  local stuck = server and server:stop() or 0
+  if stuck > 0 then
+    note(self, one, "server_left", ("%d processes of the server could not be ended"):format(stuck))
+    self.progress:message(("%s: %d processes of its server could not be ended: qlua reap %s"):format(one.name, stuck, self.dir))
+  end
   self.servers[one.name] = nil
   return err, suspects
 end
@@ -182,6 +194,7 @@ local function is_complete(self, one)
 end
 
 local function noted(self, one, err)
+  if err then err.text, err.hint = secrets.hide(err.text), secrets.hide(err.hint) end
   if err and err.kind ~= "cancelled" then note(self, one, "variant_failed", err.text) end
   return err
 end

@@ -7,6 +7,7 @@ local file = require "qlua.core.file"
 local failure = {}
 
 local LAST_LINES = 12
+local HEAD_BYTES = 4 << 20 -- of a log that lie in the file while the server lives (src/proc_log.h)
 
 --- An error of kind server about one variant's server.
 -- @tparam table variant
@@ -18,12 +19,13 @@ function failure.error(variant, text, hint)
   return nil, { kind = "server", text = ("variant '%s': %s"):format(variant.name, text), hint = hint }
 end
 
--- The log from where this server's own output begins; the file holds the first megabytes as they came, and while the
--- process is known also its last lines.
+-- The log from where this server's own output begins: the file has the first megabytes as they come; of a longer one the
+-- process knows the last lines.
 local function lines_of(server)
   local lines = {}
   local text = server.log_path and file.read(server.log_path)
   for line in (text and text:sub((server.log_from or 0) + 1) or ""):gmatch "[^\n]+" do lines[#lines + 1] = line end
+  if text and #text < HEAD_BYTES then return lines end
   for _, line in ipairs(server.process and server.process:tail(64) or {}) do lines[#lines + 1] = line end
   return lines
 end

@@ -69,11 +69,11 @@ end
 
 -- A socket's file outlives its server, and hinders the next.
 local function clear_unix_socket(variant, path)
-  if not file.stat(path) then return true end
   if socket.listeners({}, { path = path }).others > 0 then
     return failure.error(variant, "another server listens on " .. path, "stop it, or choose another with server.unix_socket")
   end
-  file.remove(path)
+  local ok, err = socket.clear(path)
+  if not ok then return failure.error(variant, "server.unix_socket: " .. err.text) end
   return true
 end
 
@@ -110,11 +110,15 @@ function spawn.start(self, options)
   self.log_path, self.oom_kills = options.log_path, failure.oom_kills()
   local log = file.stat(self.log_path)
   self.log_from = log and log.bytes or 0
+  if options.run_dir then self.state = state.put(options.nonce, { variant = self.variant.name, run_dir = options.run_dir }) end
   held:close() -- as late as can be: until the server binds it, it is anybody's
   self.process, err = proc.spawn { argv = made.argv, env = self.env, log = options.log_path, nonce = options.nonce,
     secrets = secrets.known(), own_cgroup = true }
-  if not self.process then return failure.error(self.variant, err.text, err.hint) end
-  if options.run_dir then self.state = state.put(self.process, { variant = self.variant.name, run_dir = options.run_dir }) end
+  if not self.process then
+    if self.state then self.state.remove() end
+    return failure.error(self.variant, err.text, err.hint)
+  end
+  if self.state then self.state.update(self.process) end
   return true
 end
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- State: what must be known to clean up after a qlua that was killed: one small file per running server.
--- It is written when the server has been started, again when it is ready (its workers are known then), and removed when nothing
--- of it is left. It lies in the run's folder and, for `qlua reap`, once more in the user's: $XDG_STATE_HOME/qlua/servers.
+-- It is written before the server is started, again when it runs and when it is ready (its workers are known then), and removed
+-- when nothing of it is left. It lies in the run's folder and, for `qlua reap`, once more in the user's: $XDG_STATE_HOME/qlua/servers.
 
 local clock = require "qlua.core.clock"
 local file = require "qlua.core.file"
@@ -39,20 +39,21 @@ local function write(record)
   for _, path in ipairs(paths_of(record)) do file.write(path, text) end -- a full disk must not keep a run from its work
 end
 
---- Write down a server that has just been started.
--- @tparam userdata process
+--- Write down a server that is about to be started: from here on it can be found by its nonce and its control group.
+-- @tparam string nonce
 -- @tparam table facts variant, run_dir
--- @treturn table handle with record, update() and remove()
-function state.put(process, facts)
-  local members = process:members()
-  local leader, owner = members[1] or {}, me()
-  local record = { nonce = process:nonce(), pid = process:pid(), start = leader.start, members = json.array(members),
-    cgroup = process:cgroup(), boot_id = boot_id(), owner = { pid = owner.pid, start = owner.start }, host = sys.host().hostname,
-    variant = facts.variant, run_dir = file.real(facts.run_dir) or facts.run_dir, started_at = clock.iso() }
+-- @treturn table handle with record, update(process) once it runs and again when it is ready, and remove()
+function state.put(nonce, facts)
+  local owner = me()
+  local record = { nonce = nonce, pid = 0, members = json.array {}, cgroup = proc.cgroup_path(nonce), boot_id = boot_id(),
+    owner = { pid = owner.pid, start = owner.start }, host = sys.host().hostname, variant = facts.variant,
+    run_dir = file.real(facts.run_dir) or facts.run_dir, started_at = clock.iso() }
   write(record)
   return {
     record = record,
-    update = function()
+    update = function(process)
+      local stat = proc.stat(process:pid())
+      record.pid, record.start = process:pid(), record.start or stat and stat.start
       record.members = json.array(process:members())
       write(record)
     end,
