@@ -25,7 +25,8 @@ describe("a measurement under load", function()
   setup(function()
     folder = support.folder()
     sim = support.sim { "--ttft-ms", "20", "--itl-ms", "4" }
-    done = support.qlua(words(sim, folder, { "--concurrency", "4", "--num-requests", "24", "--replicates", "2", "--slo", "ttft:5000",
+    done = support.qlua(words(sim, folder, { "--concurrency", "4", "--num-requests", "24", "--replicates", "2", "--slo",
+      "ttft:5000,e2e:60000",
       "--compat", "vllm" }))
     assert.equal(0, done.code, done.all)
     dir = support.run_dir(folder .. "/results")
@@ -55,7 +56,8 @@ describe("a measurement under load", function()
   it("is on the page and on the terminal, beside another tool's view", function()
     local names = file.list(dir .. "/reports")
     local page = support.read(dir .. "/reports/" .. names[1])
-    for _, text in ipairs { "## Measurements under load", "### The instrument", "Limits (SLO), in ms: `ttft:5000`", "qlua load --url" } do
+    for _, text in ipairs { "## Measurements under load", "### The instrument", "Limits (SLO), in ms: `e2e:60000,ttft:5000`",
+      "qlua load --url" } do
       assert.is_truthy(page:find(text, 1, true), text)
     end
     assert.is_truthy(done.out:find("means of 2 replicates", 1, true), done.out)
@@ -83,6 +85,7 @@ describe("a measurement under load", function()
   it("refuses what cannot be shown", function()
     for text, argv in pairs {
       ["--from a run wants --compat TOOL"] = { "load", "--from", dir },
+      ["unknown key 'speed'"] = words(sim, folder, { "--concurrency", "1", "--slo", "speed:4" }),
       ["no such file or folder"] = { "load", "--from", folder .. "/none.json" },
       ["nothing was measured under load"] = { "export", folder .. "/empty", "--format", "vllm", "--out", folder .. "/x" },
     } do
@@ -99,6 +102,26 @@ describe("a measurement under load", function()
       assert.equal(2, result.code, result.all)
       assert.is_truthy(result.err:find(text, 1, true), result.err)
     end
+  end)
+end)
+
+describe("a run with questions and a load", function()
+  it("judges throughput and latencies by the load, with intervals from its replicates", function()
+    local folder = support.folder()
+    local config = support.config(folder, { variants = { "{ name: one }", "{ name: two }" },
+      benchmark = "num_runs: 3, control: 0, load: { concurrency: 2, num_requests: 12, random_input: \"8\", random_output: \"4\" }" })
+    local run = support.qlua { "run", "gsm8k", "--config", config, "--limit", "8", "--quiet", "--out", folder .. "/results" }
+    assert.equal(0, run.code, run.all)
+    local doc = support.results(support.run_dir(folder .. "/results"))
+    local axes = {}
+    for _, axis in ipairs(doc.verdict.serving.axes) do axes[axis.name] = axis end
+    assert.same({ "load", "load" }, { axes.throughput.source, axes.ttft_p50.source })
+    local figure = doc.verdict.serving.variants.two.throughput
+    assert.same({ 3, 1 }, { figure.replicates, figure.points })
+    assert.is_true(figure.interval[1] < figure.ratio and figure.ratio < figure.interval[2])
+    assert.is_nil(axes.tokens.source)
+    assert.is_not_nil(doc.instrument.variants.two)
+    support.clean()
   end)
 end)
 
