@@ -43,7 +43,8 @@ return q.server {
   summary = { en = "llama.cpp's llama-server, started and stopped for each variant (GGUF files)",
     zh = "llama.cpp 的 llama-server，为每个变体启动和停止（GGUF 文件）" },
   tested = {
-    { version = "v0.5.0", mode = "generate, letter", seen = "read" },
+    { version = "v0.5.0", mode = "generate, letter, loglikelihood", seen = "read" },
+    { version = "server code in xllamacpp 2026.10.11549", mode = "generate, letter, loglikelihood", seen = "run" },
   },
   capabilities = { generate = true, letter = true, loglikelihood = true },
   -- A token that is forced is reported with its probability as it was before the bias.

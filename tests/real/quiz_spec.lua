@@ -11,9 +11,9 @@ local sys = require "qlua.core.sys"
 
 local LIMITS = { gsm8k = 24, mmlu = 200, hellaswag = 16 }
 local AGREEMENT = 0.98
--- The expected answers were computed in BF16, whose logits lie within 0.29 of exact ones by the model's README. What is further off
--- is no rounding.
-local ROUNDING = 0.3 -- nats
+-- The expected answers were computed in BF16, whose logits lie within 0.29 of exact ones by the model's README: what is further off
+-- is no rounding. A sum over an ending of some 25 tokens adds up as many roundings.
+local ROUNDING = { gsm8k = 0.3, mmlu = 0.3, hellaswag = 1.0 } -- nats
 
 local function missing()
   for _, name in ipairs { "models/quiz-27m/model.safetensors", "models/quiz-27m/expected.tar.gz", "tools/hf_to_gguf.py",
@@ -61,7 +61,7 @@ describe("a small real model in three number formats", function()
         assert.same({ limit, 0 }, { cell.num_total, cell.num_errors or 0 }, kind .. " " .. dataset)
       end
     end
-    assert.is_truthy(file.stat(run.dir .. "/reports/evaluation_report.md"))
+    assert.is_truthy(file.stat(run.dir .. "/reports/evaluation_report_both.md"))
     assert.same({}, support.processes_with(run.dir))
   end)
 
@@ -74,7 +74,8 @@ describe("a small real model in three number formats", function()
       asked, agreed = asked + found.asked, agreed + found.agreed
       for _, one in ipairs(found.differing) do
         if one.moved then
-          assert.is_true(one.moved < ROUNDING, ("%s: the two choices moved by %.3f nats against each other"):format(one.id, one.moved))
+          assert.is_true(one.moved < ROUNDING[dataset],
+            ("%s: the two choices moved by %.3f nats against each other"):format(one.id, one.moved))
         end
       end
       for _, one in ipairs(found.texts_differing) do partings[#partings + 1] = one end
@@ -84,7 +85,8 @@ describe("a small real model in three number formats", function()
       for _, one in ipairs(partings) do
         local parting = expected.parting(post, one)
         assert.is_truthy(parting.margin, one.id .. ": the expected token is not among the 200 likeliest")
-        assert.is_true(math.abs(parting.margin) < ROUNDING, ("%s: after %d tokens ours is ahead by %.3f nats"):format(one.id, parting.at,
+        assert.is_true(math.abs(parting.margin) < ROUNDING.gsm8k,
+          ("%s: after %d tokens ours is ahead by %.3f nats"):format(one.id, parting.at,
           parting.margin))
       end
     end)
