@@ -161,15 +161,21 @@ static char *make_no_proxy(void) {
   return ql_buf_take(&text, NULL);
 }
 
-// The variables that libcurl reads for http://; HTTP_PROXY is not one of them.
+static const char *filled(const char *name) {
+  const char *value = getenv(name);
+  return value && *value ? value : NULL;
+}
+
+// $HTTP_PROXY, which other clients obey and libcurl does not: inside a CGI it is a header that anybody may send.
+static const char *upper_case_proxy(void) {
+  if (filled("http_proxy") || getenv("REQUEST_METHOD"))
+    return NULL;
+  return filled("HTTP_PROXY");
+}
+
+// Does the environment name a proxy for http://, by the variables that libcurl reads or by the one we add?
 static bool has_proxy(void) {
-  static const char *const names[] = {"http_proxy", "all_proxy", "ALL_PROXY"};
-  for (size_t i = 0; i < QL_LEN(names); i++) {
-    const char *value = getenv(names[i]);
-    if (value && *value)
-      return true;
-  }
-  return false;
+  return filled("http_proxy") || filled("all_proxy") || filled("ALL_PROXY") || upper_case_proxy();
 }
 
 static int open_ios(struct ql_http *http, struct ql_err *err) {
@@ -211,6 +217,7 @@ static void free_http(struct ql_http *http) {
     pthread_mutex_destroy(&http->ios[i].outbox.lock);
   }
   free(http->no_proxy);
+  free(http->proxy);
   free(http->last_url);
   free(http->ios);
   free(http);
@@ -227,6 +234,8 @@ struct ql_http *ql_http_open(struct ql_loop *loop, const struct ql_http_options 
   http->loop = loop;
   http->no_proxy = make_no_proxy();
   http->has_proxy = has_proxy();
+  const char *proxy = upper_case_proxy();
+  http->proxy = proxy ? ql_strdup(proxy) : NULL;
   http->io_count = count;
   http->ios = ql_calloc(count, sizeof *http->ios);
   http->bell = ql_bell_open(loop, deliver, http);

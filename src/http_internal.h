@@ -200,6 +200,7 @@ struct ql_http {
   bool is_closing;
   char *no_proxy; // $NO_PROXY and the loopback hosts
   bool has_proxy; // the environment names one for http://
+  char *proxy;    // the one that libcurl does not find by itself, or NULL
   uint32_t io_count;
   struct ql_http_io *ios;
 };

@@ -64,6 +64,8 @@ void ql_http_options_set(const struct ql_http *http, struct ql_http_job *job) {
   if (request->unix_socket)
     curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
   curl_easy_setopt(easy, CURLOPT_NOPROXY, request->unix_socket || job->is_loopback ? "*" : http->no_proxy);
+  if (http->proxy && strncmp(request->url, "http:", 5) == 0)
+    curl_easy_setopt(easy, CURLOPT_PROXY, http->proxy);
   if (request->fresh_connection)
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
   if (request->max_redirects) {

@@ -269,7 +269,8 @@ static int stats(lua_State *L) {
   return 1;
 }
 
-// serve({ host=, port=, unix_socket=, body_limit_bytes=, max_running=, reuse_port= }, on_request) → server | nil, err
+// serve({ host=, port=, unix_socket=, body_limit_bytes=, max_running=, send_log=, reuse_port= }, on_request)
+// → server | nil, err
 static int serve(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
@@ -285,8 +286,10 @@ static int serve(lua_State *L) {
   lua_pop(L, 1);
   lua_getfield(L, 1, "host");
   lua_getfield(L, 1, "unix_socket");
+  lua_getfield(L, 1, "send_log");
   options.host = luaL_optstring(L, 3, NULL);
   options.unix_socket = luaL_optstring(L, 4, NULL);
+  options.send_log = luaL_optstring(L, 5, NULL);
   struct server *server = lua_newuserdatauv(L, sizeof *server, 0);
   *server = (struct server){.handler = LUA_NOREF, .self = LUA_NOREF};
   luaL_setmetatable(L, SERVER_TYPE);
@@ -300,7 +303,7 @@ static int serve(lua_State *L) {
     return ql_push_err(L, &err);
   lua_pushvalue(L, 2);
   server->handler = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_pushvalue(L, 5);
+  lua_pushvalue(L, 6);
   server->self = luaL_ref(L, LUA_REGISTRYINDEX);
   return 1;
 }

@@ -81,7 +81,9 @@ struct ql_sim *ql_sim_open(struct ql_loop *loop, const struct ql_sim_options *op
   sim->tcp.sim = sim->unix_socket.sim = sim;
   sim->handles = 1; // ours, until ql_sim_close
   sim->pace = ql_sim_pace_open(loop, ql_sim_conn_on_due, err);
-  if (!sim->pace || (options->host && listen_tcp(sim, ql_loop_uv(loop), err)) ||
+  if (options->send_log)
+    sim->log = ql_sim_log_open(options->send_log, err);
+  if (!sim->pace || (options->send_log && !sim->log) || (options->host && listen_tcp(sim, ql_loop_uv(loop), err)) ||
       (sim->unix_path && listen_unix(sim, ql_loop_uv(loop), err))) {
     ql_sim_close(sim);
     return NULL;
@@ -93,6 +95,8 @@ void ql_sim_close(struct ql_sim *sim) {
   sim->closed = true;
   while (sim->first)
     ql_sim_conn_close(sim->first, false);
+  ql_sim_log_close(sim->log);
+  sim->log = NULL;
   if (sim->tcp.open)
     uv_close(&sim->tcp.io.handle, on_listener_closed);
   if (sim->unix_socket.open) // libuv removes the socket file

@@ -20,6 +20,7 @@ struct ql_sim_options {
   int port;                // 0: any free one
   const char *unix_socket; // NULL: none; a stale socket file there is replaced
   size_t body_limit;       // bytes of a request's body; beyond it 413
+  const char *send_log;    // NULL: none; when requests were received and pieces sent (sim_log.h)
   bool reuse_port;         // SO_REUSEPORT: others may listen there too
   size_t max_running;      // counted replies at once, others wait their turn; 0: no limit
   // Must call ql_sim_answer before it returns, else the client gets a 500.

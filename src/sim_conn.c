@@ -145,6 +145,8 @@ static void note_lateness(struct ql_sim *sim, uint64_t late_ns) {
 static void finish_plan(struct ql_sim_exchange *conn) {
   struct ql_sim_plan *plan = conn->plan;
   enum ql_sim_end end = plan->end;
+  if (conn->sim->log)
+    ql_sim_log_end(conn->sim->log, conn->number, ql_now_ns());
   if (end == QL_SIM_HANG)
     return; // stays among the running until the client leaves
   if (plan->finish)
@@ -175,8 +177,10 @@ static void advance(struct ql_sim_exchange *conn) {
     }
     if (plan->stream)
       note_lateness(conn->sim, now_ns - due_ns);
+    uint64_t sent_ns = step->stamps || conn->sim->log ? ql_now_ns() : now_ns;
     if (step->stamps)
-      ql_sim_plan_stamp(plan, step, ql_now_ns());
+      ql_sim_plan_stamp(plan, step, sent_ns);
+    ql_sim_log_sent(conn->sim->log, conn->number, step->events, sent_ns);
     conn->step++;
     if (!send_bytes(conn, plan->wire.data + step->offset, step->len))
       return;
@@ -255,6 +259,14 @@ static void refuse(struct ql_sim_exchange *conn) {
     answer_plainly(conn, status, "BadRequestError", "Invalid HTTP request received.");
 }
 
+static const char *header_of(const struct ql_sim_exchange *conn, const char *wanted) {
+  const char *name, *value;
+  for (size_t i = 0; ql_sim_request_header(&conn->request, i, &name, &value); i++)
+    if (strcmp(name, wanted) == 0)
+      return value;
+  return NULL;
+}
+
 // Parse until one request is whole or the bytes are used up; returns how many were used.
 static size_t take_bytes(struct ql_sim_exchange *conn, const char *bytes, size_t len) {
   struct ql_sim *sim = conn->sim;
@@ -269,7 +281,9 @@ static size_t take_bytes(struct ql_sim_exchange *conn, const char *bytes, size_t
     }
     break;
   case QL_SIM_WHOLE:
-    sim->stats.requests++;
+    conn->number = ++sim->stats.requests;
+    if (sim->log)
+      ql_sim_log_request(sim->log, conn->number, conn->request.target.data, header_of(conn, "x-request-id"), ql_now_ns());
     sim->options.on_request(conn, sim->options.arg);
     if (!conn->answered)
       answer_plainly(conn, 500, "InternalServerError", "the simulated server has failed, see its log");

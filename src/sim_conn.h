@@ -7,6 +7,7 @@
 #define QL_SIM_CONN_H
 
 #include "sim.h"
+#include "sim_log.h"
 #include "sim_pace.h"
 #include "sim_request.h"
 
@@ -45,6 +46,7 @@ struct ql_sim_exchange {
   struct ql_sim_plan *plan; // not NULL: answering
   size_t step;
   uint64_t start_ns;
+  uint64_t number; // of the request, over all connections
   struct ql_sim_turn turn;
   uv_shutdown_t shutdown;
 };
@@ -54,6 +56,7 @@ struct ql_sim {
   struct ql_sim_options options;
   char *unix_path;
   struct ql_sim_pace *pace;
+  struct ql_sim_log *log;
   struct ql_sim_exchange *first, *first_waiting, *last_waiting;
   struct ql_sim_stats stats;
   uint64_t late[ql_sim_late_slots]; // replies' events by the power of two of their lateness

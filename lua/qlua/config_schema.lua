@@ -170,6 +170,9 @@ schema.load = require "qlua.config_load"
 schema.benchmark = {
   { key = "concurrency", type = "integer", default = 32, min = 1, max = 65536,
     summary = { en = "most requests in flight", zh = "最大并发请求数" } },
+  { key = "io_threads", type = "integer", default = 1, min = 1, max = 64,
+    summary = { en = "threads that send and receive; more than one for many thousand events per second",
+      zh = "收发数据的线程数；每秒上万个事件时才需要多个" } },
   { key = "num_warmup_iterations", type = "integer", default = 3, min = 0,
     summary = { en = "requests sent before anything is measured", zh = "正式测量前的预热请求数" } },
   { key = "num_runs", type = "integer", default = 5, min = 1,

@@ -72,6 +72,7 @@ function dry_run.print(made)
   if again then
     say.line(say.pick { en = "control     ", zh = "对照        " }, again.name, (": %g %%"):format(100 * again.share))
   end
+  if made.load then require("qlua.load.dry_run").print(made.load, #made.variants, require("qlua.run.loading").order(made)) end
   if #made.variants > 1 then require("qlua.power").print(made) end
   if made.simulated then say.line(say.pick { en = "SIMULATED: no model is asked", zh = "模拟：不会调用任何真实模型" }) end
 end

@@ -19,8 +19,9 @@ local EXIT = {
 local EPIPE = 32
 
 local function report(err)
-  say.error(err.text, err.hint)
-  for _, other in ipairs(err.others or {}) do say.error(other.text, other.hint) end
+  local hide = require("qlua.secrets").hide
+  say.error(hide(err.text), hide(err.hint))
+  for _, other in ipairs(err.others or {}) do say.error(hide(other.text), hide(other.hint)) end
   if say.is_debug() and err.traceback then io.stderr:write(err.traceback, "\n") end
   return EXIT[err.kind] or EXIT.internal
 end

@@ -44,6 +44,10 @@ local function is_same(dialect, asked, said)
   return asked == said
 end
 
+notices.several_providers = { code = "several_providers",
+  en = "the replies came from several providers (manifest.json names them), perhaps with different quantizations",
+  zh = "回复来自多个提供商（见 manifest.json），其量化方式可能不同" }
+
 --- What a reply says about who answered it.
 -- @tparam table dialect
 -- @tparam string asked the model that was asked for

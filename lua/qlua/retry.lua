@@ -49,6 +49,39 @@ function retry.server_wait_ms(value, now_s)
   return math.min(math.max(at - now_s, 0) * 1000, retry.max_server_wait_ms)
 end
 
+-- "1s", "6m0s", "20ms": how OpenAI and Azure write a duration.
+local function duration_ms(text)
+  local total, rest = 0, text
+  for number, unit in text:gmatch "(%d+%.?%d*)(%a+)" do
+    local factor = ({ ms = 1, s = 1000, m = 60000, h = 3600000 })[unit]
+    if not factor then return nil end
+    total, rest = total + tonumber(number) * factor, rest:gsub("^%d+%.?%d*%a+", "")
+  end
+  return rest == "" and text ~= "" and total or nil
+end
+
+-- Of the limits that are used up, the one that is free again last.
+local function reset_ms(headers)
+  local longest
+  for _, what in ipairs { "requests", "tokens" } do
+    local left, reset = headers["x-ratelimit-remaining-" .. what], headers["x-ratelimit-reset-" .. what]
+    local ms = left == "0" and reset and duration_ms(reset)
+    if ms then longest = math.max(longest or 0, ms) end
+  end
+  return longest and math.min(longest, retry.max_server_wait_ms)
+end
+
+--- The server's wish in whatever header it stands: `retry-after-ms`, `retry-after`, `x-ratelimit-reset-*`.
+-- @tparam table headers lower-case name → value
+-- @tparam integer now_s seconds since 1970; the server's own `date` is preferred, as it is what its date is meant by
+-- @treturn ?number ms
+function retry.asked_wait_ms(headers, now_s)
+  local exact = headers["retry-after-ms"] and headers["retry-after-ms"]:match "^%s*(%d+%.?%d*)%s*$"
+  if exact then return math.min(tonumber(exact), retry.max_server_wait_ms) end
+  local own_clock = headers.date and clock.http_date(headers.date)
+  return retry.server_wait_ms(headers["retry-after"], own_clock or now_s) or reset_ms(headers)
+end
+
 --- How long to wait before try number `tries` + 1.
 -- @tparam integer tries made so far
 -- @tparam number uniform a draw from [0, 1)

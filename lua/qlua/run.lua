@@ -147,7 +147,8 @@ end
 
 --- Carry out a plan.
 -- @tparam table made a plan
--- @tparam table options out, resume, progress, command (list of words), resume_command(dir), language, layouts, max_pages
+-- @tparam table options out, resume, progress, command (list of words), resume_command(dir), language, layouts, max_pages,
+--   live(gpu) makes the view of a load (`qlua.load.live`)
 -- @treturn ?table summary, and the run's folder; or nil and err
 function run.execute(made, options)
   local dir, store = folder.open(made, options)
@@ -155,6 +156,7 @@ function run.execute(made, options)
   local self = { made = made, options = options, dir = dir, store = store, progress = options.progress, stopped = false,
     clients = {}, servers = {}, starts = { count = 0 }, cards = {},
     nonce = ("%x%x"):format(sys.pid(), clock.wall_ns()), control = control.of(made) }
+  if made.load and options.live then self.live = options.live(function() return self.telemetry:now() end) end
   session.open(self)
   watch_signals(self)
   reap_leftovers(self)

@@ -37,7 +37,7 @@ function run_report.describe(dir, store)
     finished_at = store:meta "finished_at", model = { base_name = config.model.base_name }, variants = variants,
     datasets = store:datasets(), config = config, manifest = store:meta "manifest", telemetry = store:telemetry(),
     instrument = store:meta "instrument", load = run_report.load_of(store),
-    baseline = control.baseline_of(config),
+    baseline = control.baseline_of(config), notices = store:meta "notices",
     control = again and { name = again.name, share = again.share, expected = again.expected },
   }
 end

@@ -5,6 +5,7 @@ local clock = require "qlua.core.clock"
 local json = require "qlua.core.json"
 local pack = require "qlua.core.pack"
 local schema = require "qlua.schema"
+local secrets = require "qlua.secrets"
 local core_text = require "qlua.core.text"
 local store = require "qlua.core.store"
 
@@ -29,6 +30,9 @@ local function must(ok, err)
   return ok
 end
 
+-- A record as JSON. Keys that are known to this process are in none, whatever put them there.
+local function encoded(record) return secrets.hide_known(json.encode(record)) end
+
 function run_store:put(sql, ...)
   return must(self.db:put(sql, ...))
 end
@@ -40,7 +44,7 @@ end
 --- Read or write one value of the run's meta table (tables as JSON).
 function run_store:meta(key, value)
   if value ~= nil then
-    self:put("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, json.encode(value))
+    self:put("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, encoded(value))
     return value
   end
   local row = self:one("SELECT value FROM meta WHERE key = ?", key)
@@ -48,17 +52,17 @@ function run_store:meta(key, value)
 end
 
 function run_store:open_session(started_at, record)
-  self:put("INSERT INTO session (started_at, record) VALUES (?, ?)", started_at, json.encode(record))
+  self:put("INSERT INTO session (started_at, record) VALUES (?, ?)", started_at, encoded(record))
   self.session = self:one("SELECT max(number) AS number FROM session").number
   return self.session
 end
 
 function run_store:put_variant(name, position, identity, record)
-  self:put("INSERT OR REPLACE INTO variant VALUES (?, ?, ?, ?)", name, position, identity, json.encode(record))
+  self:put("INSERT OR REPLACE INTO variant VALUES (?, ?, ?, ?)", name, position, identity, encoded(record))
 end
 
 function run_store:put_dataset(name, position, record)
-  self:put("INSERT OR REPLACE INTO dataset VALUES (?, ?, ?)", name, position, json.encode(record))
+  self:put("INSERT OR REPLACE INTO dataset VALUES (?, ?, ?)", name, position, encoded(record))
 end
 
 local function records(rows)
@@ -124,7 +128,8 @@ function run_store:put_request(row)
   local reply, marks = row.reply, row.reply.marks or {}
   self:put([[INSERT OR REPLACE INTO request VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)]],
     row.key, row.variant, row.dataset, row.sample, row.repeat_index, row.turn, row.part, self.session, row.path,
-    row.prompt_sha256, row.continuation, row.params, row.tries, reply.status, row.error_kind, row.error_text,
+    row.prompt_sha256, row.continuation, row.params and secrets.hide_known(row.params), row.tries, reply.status,
+    row.error_kind, secrets.hide(row.error_text),
     json.encode(reply.headers or {}), packed(reply.body), packed(reply.stamps),
     marks.queued_ns, marks.start_ns, marks.connect_ns, marks.first_byte_ns, marks.last_byte_ns, marks.reads,
     row.incarnation)
@@ -143,7 +148,7 @@ function run_store:put_answer(row)
     row.variant, row.dataset, row.sample, row.repeat_index, row.identity, row.prompt_sha256, row.outcome, row.score, row.value, row.how,
     row.span_from, row.span_to, json.encode(row.scores or {}), row.text, row.reasoning, row.finish,
     row.prompt_tokens, row.completion_tokens, row.count_source, row.latency_ns, row.ttft_ns, row.start_ns, row.end_ns,
-    row.tries, row.turns, row.text_sha256, row.error_text, row.session or self.session, row.candidates,
+    row.tries, row.turns, row.text_sha256, secrets.hide(row.error_text), row.session or self.session, row.candidates,
     row.incarnation)
 end
 
@@ -247,7 +252,7 @@ end
 function run_store:put_event(at_ns, kind, text, where)
   where = where or {}
   self:put("INSERT INTO event (session, at_ns, variant, dataset, sample, kind, text) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    self.session, at_ns, where.variant, where.dataset, where.sample, kind, text)
+    self.session, at_ns, where.variant, where.dataset, where.sample, kind, secrets.hide(text))
 end
 
 function run_store:commit() return must(self.db:commit()) end

@@ -273,7 +273,8 @@ end
 -- latency_ns, ttft_ns, gaps, start_ns, end_ns, session, tries, turns, text_sha256, prompt_sha256, candidates }`; in any order,
 -- none held on to (of the baseline the candidates are; what comes before it has to wait for them)
 -- @tparam table run `{ id, simulated, started_at, finished_at, model, variants, datasets, config, manifest,
--- baseline, control, health, telemetry, instrument, load }`; `instrument` as for `qlua.summary.instrument`, `load` as for
+-- baseline, control, health, telemetry, instrument, load, notices }`; `notices` is what a reader must know
+-- (`qlua.notices`); `instrument` as for `qlua.summary.instrument`, `load` as for
 -- `qlua.summary.load`; `control` `{ name, share, expected }` is the baseline's second pass, whose rows come under
 -- that name; `health` what `qlua.health` counted; `telemetry` the rows of `qlua.telemetry`; a dataset's `expected` says how many
 -- answers (questions times repeats) a complete run has, its
@@ -288,6 +289,7 @@ function summary.build(rows, run)
     run = { id = run.id, started_at = run.started_at, finished_at = run.finished_at },
     model = type(run.model) == "table" and run.model.base_name or run.model,
     baseline = run.baseline, config = run.config, manifest = run.manifest, max_error_rate = limit,
+    notices = run.notices and #run.notices > 0 and json.array(run.notices) or nil,
     variant_order = names(run.variants), dataset_order = names(run.datasets), variants = {}, datasets = {},
   }
   for _, dataset in ipairs(run.datasets) do

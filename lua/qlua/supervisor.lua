@@ -32,8 +32,9 @@ end
 --- Start (or reach) the server of a variant and wait until it is ready. One attempt.
 -- @tparam table dialect
 -- @tparam table variant resolved
--- @tparam table options client, log_path, nonce, plan, config, write_file(name, text) → path, is_stopped(), endpoint, run_dir (where
---   it is written down; nil: nowhere), on_spawn(server) before the wait begins
+-- @tparam table options client (of `launch.transport`: it knows whom to trust), log_path, nonce, plan, config,
+--   write_file(name, text) → path, is_stopped(), endpoint, run_dir (where it is written down; nil: nowhere),
+--   on_spawn(server) before the wait begins
 -- @treturn ?table server { base_url, unix_socket, model, headers, argv, facts }, with is_alive() and stop(); or nil, err
 function supervisor.start(dialect, variant, options)
   local key, err = keys.of(variant)

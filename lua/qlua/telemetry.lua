@@ -298,6 +298,19 @@ function Session:begin_phase()
   return self.gpu and self.current and self.current.used and self.gpu:mark() or nil
 end
 
+--- Memory and power of the current variant's devices at this moment, for a view.
+-- @treturn ?table list of `{ index, memory_bytes, power_w }`
+function Session:now()
+  if not (self.gpu and self.current and self.current.used) then return nil end
+  local list = {}
+  for _, figures in ipairs(now_of(self) or {}) do
+    if self.current.used[figures.index + 1] then
+      list[#list + 1] = { index = figures.index, memory_bytes = figures.memory_used_max_bytes, power_w = figures.power_w_mean }
+    end
+  end
+  return list
+end
+
 --- What the devices of the current variant did since a phase began; for phases that keep their figures themselves.
 -- @tparam ?integer from what `begin_phase` gave
 -- @treturn ?table list of figures, one per device

@@ -30,6 +30,9 @@ local function head(page, summary)
     page:text(say.facts, { model = page:mono(summary.model or "–"), variants = #summary.variant_order,
       datasets = #summary.dataset_order, baseline = page:mono(summary.baseline or "–"), started = summary.run.started_at or "–" }, "facts")
     if summary.simulated then page:note(say.simulated, nil, "simulated") end
+    for _, notice in ipairs(summary.notices or {}) do
+      page:note(say.notice, { variant = notice.variant, text = { en = notice.en, zh = notice.zh } })
+    end
     if page.is_live and not summary.run.finished_at then page:note(say.going_on) end
   end)
 end

@@ -34,6 +34,9 @@ end
 local function head(page, summary)
   page:heading(1, say.title, { id = summary.run.id or "–" })
   if summary.simulated then page:note(say.simulated) end
+  for _, notice in ipairs(summary.notices or {}) do
+    page:note(say.notice, { variant = notice.variant, text = { en = notice.en, zh = notice.zh } })
+  end
   local has_answers = #summary.dataset_order > 0
   page:text(has_answers and say.facts or load_say.facts, { model = page:mono(summary.model or "–"),
     baseline = page:mono(summary.baseline or "–"), variants = #summary.variant_order, datasets = #summary.dataset_order,

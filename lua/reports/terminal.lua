@@ -8,6 +8,7 @@ local say = {
   title = { en = "Results of {id}", zh = "运行 {id} 的结果" },
   simulated = { en = "All answers are simulated: they come from qlua sim, not from a model.",
     zh = "全部回复均为模拟，出自 qlua sim，并非真实模型。" },
+  notice = { en = "{variant}: {text}", zh = "{variant}：{text}" },
   legend = { en = "Accuracy with its 95 % interval; diff: difference to {baseline} in percentage points.",
     zh = "准确率附 95 % 置信区间；差值：与 {baseline} 相差的百分点。" },
   verdict = { en = "{text}", zh = "{text}" },
@@ -200,6 +201,9 @@ return q.report {
   layout = function(page, summary)
     page:heading(1, say.title, { id = summary.run.id or "–" })
     if summary.simulated then page:note(say.simulated) end
+    for _, notice in ipairs(summary.notices or {}) do
+      page:note(say.notice, { variant = notice.variant, text = { en = notice.en, zh = notice.zh } })
+    end
     if #summary.dataset_order > 0 then answers(page, summary) end
     under_load(page, summary)
     degraded(page, summary)

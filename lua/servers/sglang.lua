@@ -44,7 +44,7 @@ return q.server {
   tested = {
     { version = "2026-09 sources", mode = "generate, loglikelihood, letter", seen = "read" },
   },
-  capabilities = { generate = true, loglikelihood = true, letter = true },
+  capabilities = { generate = true, loglikelihood = true, letter = true, min_tokens = true },
   sampling = knows.sampling, template_kwargs = true,
   health = "/health_generate", grace_ms = 30000,
 

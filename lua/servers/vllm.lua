@@ -93,7 +93,7 @@ return q.server {
   tested = {
     { version = "0.26 to 0.30", mode = "generate, loglikelihood, letter", seen = "read" },
   },
-  capabilities = { generate = true, loglikelihood = true, letter = true },
+  capabilities = { generate = true, loglikelihood = true, letter = true, min_tokens = true },
   sampling = knows.sampling, template_kwargs = true,
   key_env = "VLLM_API_KEY", unix_socket = true, health = "/health",
   grace_ms = 30000,

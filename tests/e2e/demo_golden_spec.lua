@@ -15,6 +15,8 @@ local sys = require "qlua.core.sys"
 local function forget_times(store)
   store:put "UPDATE answer SET latency_ns = NULL, ttft_ns = NULL, start_ns = NULL, end_ns = NULL, tries = turns"
   store:put "DELETE FROM phase"
+  store:put "DELETE FROM load_phase"
+  store:put "DELETE FROM meta WHERE key = 'instrument'" -- what the client counted while it asked
   store:put "UPDATE request SET stamps = NULL"
   store:put "DELETE FROM meta WHERE key = 'instrument'"
 end

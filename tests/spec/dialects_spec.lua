@@ -58,10 +58,10 @@ describe("server dialects", function()
   end)
 
   it("say what they can do and what was tested, in both languages", function()
-    for _, entry in ipairs(registry.list "server") do
-      local dialect = dialect_of(entry.name)
-      assert.is_truthy(dialect.tested and #dialect.tested > 0, entry.name)
-      assert.is_true(dialect.capabilities.generate, entry.name)
+    for _, name in ipairs { "vllm", "sglang", "llama_cpp", "ollama", "openai", "external", "sim" } do
+      local dialect = dialect_of(name)
+      assert.is_truthy(dialect.tested and #dialect.tested > 0, name)
+      assert.is_true(dialect.capabilities.generate, name)
     end
   end)
 

@@ -48,6 +48,26 @@ describe("retry", function()
     assert.equal(retry.max_server_wait_ms, retry.server_wait_ms(date, 0))
   end)
 
+  it("finds the server's wish in whatever header it stands", function()
+    assert.equal(1234, retry.asked_wait_ms({ ["retry-after-ms"] = "1234", ["retry-after"] = "9" }, 0))
+    assert.equal(9000, retry.asked_wait_ms({ ["retry-after-ms"] = "soon", ["retry-after"] = "9" }, 0))
+    assert.equal(retry.max_server_wait_ms, retry.asked_wait_ms({ ["retry-after-ms"] = "99999999" }, 0))
+    assert.equal(61500, retry.asked_wait_ms({ ["x-ratelimit-remaining-tokens"] = "0", ["x-ratelimit-reset-tokens"] = "1m1.5s" }, 0))
+    assert.equal(retry.max_server_wait_ms,
+      retry.asked_wait_ms({ ["x-ratelimit-remaining-tokens"] = "0", ["x-ratelimit-reset-tokens"] = "6m0s" }, 0))
+    assert.equal(1020, retry.asked_wait_ms({ ["x-ratelimit-remaining-requests"] = "0", ["x-ratelimit-reset-requests"] = "1s20ms",
+      ["x-ratelimit-remaining-tokens"] = "7", ["x-ratelimit-reset-tokens"] = "9s" }, 0))
+    assert.is_nil(retry.asked_wait_ms({ ["x-ratelimit-remaining-tokens"] = "0", ["x-ratelimit-reset-tokens"] = "1 fortnight" }, 0))
+    assert.is_nil(retry.asked_wait_ms({}, 0))
+  end)
+
+  it("reads a date by the server's own clock, where it says what time it has", function()
+    local headers = { ["retry-after"] = "Sun, 06 Nov 1994 08:49:37 GMT", date = "Sun, 06 Nov 1994 08:49:30 GMT" }
+    assert.equal(7000, retry.asked_wait_ms(headers, 784111777 - 3600))
+    headers.date = nil
+    assert.equal(3000, retry.asked_wait_ms(headers, 784111777 - 3))
+  end)
+
   it("ignores a Retry-After that says nothing", function()
     for _, value in ipairs { "", " ", "soon", "-1", "1e3", "5 s", "Sun, 06 Nov 1994 08:49:37", "Sun, 99 Foo 1994 08:49:37 GMT" } do
       assert.is_nil(retry.server_wait_ms(value, 0), value)

@@ -69,7 +69,9 @@ busted.subscribe({ "test", "end" }, function(element, _, status, trace)
 end)
 busted.subscribe({ "failure", "it" }, function(element, _, message, trace) failure(element, message, trace) end)
 busted.subscribe({ "error", "it" }, function(element, _, message, trace) failure(element, message, trace) end)
-for _, descriptor in ipairs { "file", "describe", "setup", "teardown", "before_each", "after_each" } do
+-- A block whose setup fails has its tests left out, and only this says so: `setup` is called lazy_setup inside busted.
+for _, descriptor in ipairs { "file", "describe", "lazy_setup", "lazy_teardown", "strict_setup", "strict_teardown", "before_each",
+  "after_each" } do
   busted.subscribe({ "error", descriptor }, function(element, _, message, trace) failure(element, message, trace) end)
   busted.subscribe({ "failure", descriptor }, function(element, _, message, trace) failure(element, message, trace) end)
 end

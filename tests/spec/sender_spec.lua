@@ -154,15 +154,105 @@ describe("sender", function()
     assert.equal(1, #client.sent)
   end)
 
+  -- Sleeps take no time, and the clock goes on by as much. → what fn returned, and the sleeps
+  local function without_waiting(fn)
+    local clock = require "qlua.core.clock"
+    local waited, now_ns, sleep, clock_now = {}, clock.now_ns(), task.sleep, clock.now_ns
+    task.sleep = function(ms)
+      waited[#waited + 1] = ms
+      now_ns = now_ns + math.ceil(ms * 1e6)
+    end
+    clock.now_ns = function() return now_ns end
+    local ok, value = pcall(fn)
+    task.sleep, clock.now_ns = sleep, clock_now
+    assert(ok, value)
+    return value, waited
+  end
+
   it("waits as the server wishes, then with jitter", function()
-    local waited, sleep = {}, task.sleep
-    task.sleep = function(ms) waited[#waited + 1] = ms end
     local one = new({ reply(429, "", { ["retry-after"] = "3" }), reply(429, "", { ["retry-after"] = "nonsense" }), reply(200) },
       { random = function() return 0.5 end })
-    local response = one:ask(ask())
-    task.sleep = sleep
-    assert.same({ 3000 + retry.base_ms / 2, retry.base_ms }, waited)
+    local response, waited = without_waiting(function() return one:ask(ask()) end)
+    local spread = require("qlua.backoff").spread_ms / 2
+    assert.same({ 3000 + retry.base_ms / 2 + spread, retry.base_ms + spread }, waited)
     assert.equal(3, response.sent.tries)
+  end)
+
+  it("holds every worker of the server back when one was told to wait, and no other server's", function()
+    local server, other = { base_url = "http://h/v1" }, { base_url = "http://o/v1" }
+    local refused = new({ reply(429, "", { ["retry-after-ms"] = "1500" }) }, { server = server, retries = 0 })
+    local worker, elsewhere = new({ reply(200) }, { server = server }), new({ reply(200) }, { server = other })
+    local _, waited = without_waiting(function()
+      assert.is_nil((refused:ask(ask { sample = "d/test/1" })))
+      refused.retries = 1
+      assert.is_nil((refused:ask(ask { sample = "d/test/2" })))
+      assert(elsewhere:ask(ask { sample = "d/test/3" }))
+      assert(worker:ask(ask { sample = "d/test/4" }))
+    end)
+    -- the refused one's next question, its second try, and the worker that comes after it
+    assert.same({ 1500, 1500, 1500 }, waited)
+  end)
+
+  it("lets no more in than the window is wide once a server has refused some", function()
+    local concurrent = require "qlua.concurrent"
+    local gate = require("qlua.backoff").new(2, function() return 0 end)
+    local inside, most = 0, 0
+    local function visit()
+      assert.is_true(gate:enter(function() return false end))
+      inside = inside + 1
+      most = math.max(most, inside)
+      task.sleep(1)
+      inside = inside - 1
+      gate:leave()
+    end
+    local function visit_all()
+      most = 0
+      local workers = {}
+      for i = 1, 7 do workers[i] = concurrent.spawn(visit) end
+      for _, worker in ipairs(workers) do worker.join() end
+      return most
+    end
+    assert.equal(7, visit_all())
+    gate:hold(1)
+    assert.equal(2, visit_all())
+    assert.same({ 0, 0 }, { gate.inside, #gate.waiting })
+  end)
+
+  it("ends the wait of all workers when the run is stopped", function()
+    local concurrent = require "qlua.concurrent"
+    local gate, is_stopped = require("qlua.backoff").new(1, function() return 0 end), false
+    gate:hold(0)
+    assert.is_true(gate:enter(function() return false end))
+    local results, workers = {}, {}
+    for i = 1, 3 do workers[i] = concurrent.spawn(function() results[i] = gate:enter(function() return is_stopped end) end) end
+    task.sleep(1)
+    is_stopped = true
+    gate:leave()
+    for _, worker in ipairs(workers) do worker.join() end
+    assert.same({ false, false, false }, results)
+  end)
+
+  it("keeps a key that the server repeats out of what is stored and said", function()
+    local secrets = require "qlua.secrets"
+    secrets.remember "k-repeated-by-server/1"
+    local text = '{"error":{"message":"bad key k-repeated-by-server/1 (k-repeated-by-server%2F1)","code":403}}'
+    local one = new { reply(403, text, { ["x-echo"] = "k-repeated-by-server/1" }) }
+    local _, err = one:ask(ask())
+    assert.is_nil(err.text:find("repeated", 1, true))
+    local row = store:one "SELECT * FROM request"
+    local body = require("qlua.core.pack").unpack(row.body)
+    assert.is_nil((body .. row.headers .. row.error_text):find("repeated", 1, true))
+    assert.equal(#text, #body)
+    assert.is_truthy(body:find("bad key", 1, true))
+  end)
+
+  it("tells who answered, also of a stored reply", function()
+    local seen = {}
+    local body = '{"model":"other","choices":[{"text":" 4","finish_reason":"stop"}]}'
+    local observe = function(response, asked) seen[#seen + 1] = response.model .. " for " .. asked.model end
+    assert(new({ reply(200, body) }, { observe = observe }):ask(ask()))
+    assert(new({ reply(500) }, { observe = observe }):ask(ask()))
+    assert.same({ "other for m", "other for m" }, seen)
   end)
 
   it("names a prompt that is too long, in 400, 413 and inside 200", function()

@@ -5,6 +5,7 @@
 
 local config = require "qlua.config"
 local fields = require "qlua.config_load"
+local exchange = require "qlua.cli.load_exchange"
 local run_command = require "qlua.cli.run"
 
 local command = {
@@ -50,6 +51,8 @@ local function build_options()
     { long = "data", arg = "DIR", summary = { en = "folder of the datasets", zh = "数据集目录" } },
     { long = "hooks", arg = "FILE", summary = { en = "Lua file that returns { on_request =, on_reply = }",
       zh = "返回 { on_request =, on_reply = } 的 Lua 文件" } },
+    { long = "io-threads", arg = "N", type = "integer", min = 1, max = 64,
+      summary = { en = "threads that send and receive", zh = "收发数据的线程数" } },
     { long = "out", arg = "DIR", summary = { en = "folder for runs (default results)", zh = "结果目录（默认 results）" } },
     { long = "resume", arg = "DIR", summary = { en = "go on with a load that was stopped", zh = "继续被中断的测量" } },
     { long = "layout", arg = "FILE", repeated = true, summary = { en = "report layout, by name or path", zh = "报告版式的名称或路径" } },
@@ -61,6 +64,7 @@ local function build_options()
     { long = "dry-run", summary = { en = "print the schedule, and send nothing", zh = "仅打印发送计划，不实际发送" } },
     { long = "quiet", short = "q", summary = { en = "no progress, only the final table", zh = "不显示进度，只显示最终表格" } },
   } do options[#options + 1] = option end
+  for _, option in ipairs(exchange.options) do options[#options + 1] = option end
   for _, option in ipairs(config.options) do
     if option.long == "config" or option.long == "set" or option.long == "variant" then options[#options + 1] = option end
   end
@@ -129,9 +133,13 @@ function command.overrides(opts)
     if not stages then return nil, err end
     add("stages", stages, "--stage")
   end
+  if opts.save_detailed then add("save_texts", true, "--save-detailed") end
   -- A server given by its URL is measured once unless told otherwise; a configuration says how often itself.
   if opts.url and not opts.replicates then
     table.insert(overrides.values, { path = "benchmark.num_runs", value = 1, option = "qlua load --url" })
+  end
+  if opts.io_threads then
+    table.insert(overrides.values, { path = "benchmark.io_threads", value = opts.io_threads, option = "--io-threads" })
   end
   return overrides
 end
@@ -190,16 +198,21 @@ end
 local function load_words(opts, words, argv)
   local made, err = plan_of(opts, words)
   if not made then return nil, err end
+  run_command.set_threads(made)
   if opts.dry_run then
     require("qlua.load.dry_run").print(made.load, #made.variants, require("qlua.run.loading").order(made))
     return 0
   end
   local summary, dir = require("qlua.run").execute(made, {
-    out = opts.out, resume = opts.resume, progress = run_command.new_progress(opts), command = argv, language = opts.language,
-    layouts = opts.layout, resume_command = function(folder) return "qlua load --resume " .. run_command.quote(folder) end,
+    out = opts.out, resume = opts.resume, progress = run_command.new_progress(opts), live = run_command.new_live(opts), command = argv,
+    language = opts.language, layouts = opts.layout,
+    resume_command = function(folder) return "qlua load --resume " .. run_command.quote(folder) end,
   })
   if not summary then return nil, dir end
   run_command.print_result(summary, dir, opts)
+  local ok
+  ok, err = exchange.after(dir, opts)
+  if not ok then return nil, err end
   if opts.compat then
     local printed
     printed, err = require("qlua.cli.load_views").run(dir, opts.compat)

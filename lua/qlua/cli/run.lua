@@ -147,6 +147,24 @@ function command.new_progress(opts)
     utf8 = locale.is_utf8(sys.env), language = opts.language or say.language() }
 end
 
+--- As many I/O threads as the configuration wants; before the first client.
+function command.set_threads(made)
+  local count = made.config.benchmark.io_threads
+  if count > 1 then require("qlua.core.http").set_io_threads(count) end
+end
+
+--- What shows a load while it runs; nothing with --quiet.
+-- @treturn ?function `(gpu)` → view
+function command.new_live(opts)
+  if opts.quiet then return nil end
+  local locale, sys, term = require "qlua.locale", require "qlua.core.sys", require "qlua.core.term"
+  local is_tty = term.is_tty(2)
+  return function(gpu)
+    return require("qlua.load.live").new { fd = 2, tty = is_tty, width = term.width(2) or 80, color = locale.has_color(sys.env, is_tty),
+      utf8 = locale.is_utf8(sys.env), language = opts.language or say.language(), gpu = gpu }
+  end
+end
+
 --- The table at the end of a run.
 function command.print_result(summary, dir, opts)
   local locale, sys, term = require "qlua.locale", require "qlua.core.sys", require "qlua.core.term"
@@ -195,7 +213,12 @@ function command.plan(opts, words, more)
   local resolved
   resolved, err = load_config(opts, wanted)
   if not resolved then return nil, err end
-  return require("qlua.plan").make(resolved, { data_dir = opts.data, layouts = opts.layout, is_offline = more and more.is_offline })
+  local made
+  made, err = require("qlua.plan").make(resolved, { data_dir = opts.data, layouts = opts.layout, is_offline = more and more.is_offline })
+  if made and made.load and wanted.suite then
+    made.load.hooks = { on_request = wanted.suite.on_request, on_reply = wanted.suite.on_reply }
+  end
+  return made, err
 end
 
 local function run_words(opts, words, argv)
@@ -206,8 +229,10 @@ local function run_words(opts, words, argv)
     require("qlua.dry_run").print(made, config)
     return 0
   end
+  command.set_threads(made)
   local summary, dir = require("qlua.run").execute(made, {
-    out = opts.out, resume = opts.resume, progress = command.new_progress(opts), command = argv, language = opts.language,
+    out = opts.out, resume = opts.resume, progress = command.new_progress(opts), live = command.new_live(opts), command = argv,
+    language = opts.language,
     layouts = opts.layout, max_pages = tonumber(os.getenv "QLUA_TEST_MAX_PAGES"),
     resume_command = function(folder) return "qlua run --resume " .. command.quote(folder) end,
   })

@@ -15,7 +15,7 @@ local function usage(text, hint) return nil, { kind = "usage", text = "qlua sim:
 
 local PLAIN = { host = "host", port = "port", unix_socket = "unix_socket", variant = "variant", served_model = "served_model",
   seed = "seed", ready_after = "ready_after_ms", max_model_len = "max_model_len", max_running = "max_running",
-  api_key_env = "api_key_env", ledger = "ledger", stamp = "stamp", tokens_per_event = "tokens_per_event" }
+  api_key_env = "api_key_env", ledger = "ledger", send_log = "send_log", stamp = "stamp", tokens_per_event = "tokens_per_event" }
 local LATENCY = { ttft_ms = "ttft_ms", itl_ms = "itl_ms", jitter = "jitter", per_running = "per_running" }
 
 local function add_datasets(given, opts)
@@ -140,7 +140,8 @@ local function run(opts)
   local answering = service.new(plan, pages, api_key, again)
   local server
   server, err = core.serve({ host = plan.host, port = plan.port or 8000, unix_socket = plan.unix_socket,
-    max_running = plan.max_running, reuse_port = plan.hostile.reuse_port }, function(request) return answering:answer(request) end)
+    max_running = plan.max_running, send_log = plan.send_log, reuse_port = plan.hostile.reuse_port },
+    function(request) return answering:answer(request) end)
   if not server then
     err.kind = "server"
     return nil, err
@@ -192,6 +193,8 @@ return {
     option("max-model-len", "N", "integer", "context length in tokens", "上下文长度（词元）", { min = 1 }),
     option("tokens-per-event", "N", "integer", "tokens in each event of a stream", "流式回复中每个事件的词元数", { min = 1 }),
     option("stamp", nil, nil, "each token's text is the time of its send", "每个词元的文本为其发送时刻"),
+    option("send-log", "FILE", nil, "write when each request was received and each event sent, as JSON lines (when it ends)",
+      "以 JSON 行记录收到每个请求和发送每个事件的时刻（结束时写出）"),
     option("ready-after", "MS", "number", "/health says 503 for so long", "此时长内 /health 返回 503", { min = 0 }),
     option("api-key-env", "NAME", nil, "environment variable with the key that /v1 asks for", "存放 /v1 所需密钥的环境变量名"),
     option("fault", "KIND[:SHARE]", nil, "inject a fault, e.g. 429:0.02, rst:0.01, stall:0.01:stall_ms=5000 (repeatable)",

@@ -48,7 +48,7 @@ function builder:request(item, entry)
   entry.max_tokens, entry.requested_tokens = limit, fixed
   local ask = { mode = "generate", prompt = { text = item.text, messages = item.messages }, model = self.server.model, stream = true,
     endpoint = item.messages and "chat" or self.endpoint or "completions", sampling = sampling_of(self, item, limit),
-    extra_body = self.variant.server.extra_body }
+    extra_body = self.variant.server.extra_body, server = self.variant.server }
   local request = self.dialect.request(ask)
   if fixed then fix_length(self, request.body, fixed) end
   local hook = self.hooks and self.hooks.on_request

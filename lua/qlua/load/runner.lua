@@ -23,6 +23,8 @@ runner.HORIZON_NS, runner.AHEAD, runner.LEAD_NS = 2000000000, 8192, 50000000
 --- Connections opened beforehand where the number in flight can only be guessed, at most.
 runner.MOST_WARM = 1024
 local OPEN_WINDOW = 65535
+--- So many failures of the connection in a row, with no reply between them, end a measurement: nobody is there.
+runner.HOPELESS = 200
 
 --- A runner for one variant's server.
 -- @tparam table parts `build` (`qlua.load.builder`), `work`, `spec`, `seed`, `variant` its name, `health` path, `hooks`, `on_row(row)`,
@@ -35,6 +37,15 @@ end
 
 -- ---- one request --------------------------------------------------------------------------------------------------
 
+-- A closed loop whose server is gone would otherwise fail as fast as it can until its time is up.
+local function note_outcome(self, state, one)
+  state.refused = one.outcome == "connect" and (state.refused or 0) + 1 or 0
+  if state.refused >= runner.HOPELESS and not self.is_stopped() then
+    state.failed = state.failed or { kind = "connect", text = ("variant '%s': %d requests in a row found no server: %s"):format(
+      self.variant, state.refused, one.error_text or "?") }
+  end
+end
+
 -- A request's whole life but its send; returns its row.
 local function finish(self, state, entry, reply)
   local keep = state.keep_text or self.spec.save_texts
@@ -44,13 +55,14 @@ local function finish(self, state, entry, reply)
   if not self.spec.save_texts then one.text = nil end
   self.on_row(one)
   if self.live then self.live:row(one, metrics.of(one)) end
+  note_outcome(self, state, one)
   one.text = text
   return one
 end
 
 local function send(self, state, item, entry)
   local request = self.build:request(item, entry)
-  if self.live then self.live:sent() end
+  if self.live then self.live:sent(entry.due_ns) end
   return finish(self, state, entry, state.client:send(request))
 end
 
@@ -136,6 +148,11 @@ local function expected_in_flight(self, block)
   return math.ceil(rate * (self.typical_s or 0.1) * 1.33) + 1
 end
 
+-- What the client counts from now on is the measurement's: connections stand by now.
+local function count_from_here(state)
+  state.before, state.starved, state.counted_ns = state.client:stats(), starvation.ns(), clock.now_ns()
+end
+
 -- ---- closed loop ------------------------------------------------------------------------------------------------------
 
 local function is_over(self, state, block, next_number)
@@ -146,7 +163,8 @@ end
 local function run_closed(self, state, block, stages)
   local width = block.concurrency
   local opened = prewarm(self, state.client, self.prewarm or width)
-  state.begin_ns = clock.now_ns()
+  count_from_here(state)
+  state.begin_ns = state.counted_ns
   state.until_ns = block.duration_ns and state.begin_ns + block.duration_ns
   local workers = self.work.spec.turns > 1 and width or 2 * width -- a session waits for itself: nothing can be ready ahead
   local number = 0
@@ -154,11 +172,12 @@ local function run_closed(self, state, block, stages)
     spawn(state, function()
       while not is_over(self, state, block, number) do
         number = number + 1
-        ask(self, state, { number = number - 1, stage = stages[block.stage].label })
+        ask(self, state, { number = state.base + number - 1, stage = stages[block.stage].label })
       end
     end)
   end
   wait_for_all(state)
+  state.base = state.base + number
   return { prewarmed = opened }
 end
 
@@ -179,24 +198,27 @@ end
 local function run_open(self, state, block, stages)
   local opened = prewarm(self, state.client, self.prewarm or math.min(runner.MOST_WARM, expected_in_flight(self, block)))
   local count, late, worst_ns = #block.offsets_ns, 0, 0
-  state.begin_ns = clock.now_ns() + runner.LEAD_NS + math.min(count, 2000) * 100000 -- time to have the first ones ready
+  count_from_here(state)
+  state.begin_ns = state.counted_ns + runner.LEAD_NS + math.min(count, 2000) * 100000 -- time to have the first ones ready
   state.passed = 0
   for i = 1, count do
     local due_ns = state.begin_ns + block.offsets_ns[i]
     hold_back(self, state, block, i)
     if self.is_stopped() or state.failed then break end
-    spawn(state, ask, self, state, { number = i - 1, stage = stages[block.stage_of[i]].label, due_ns = due_ns })
+    spawn(state, ask, self, state, { number = state.base + i - 1, stage = stages[block.stage_of[i]].label, due_ns = due_ns })
     local lag_ns = clock.now_ns() - due_ns
     if lag_ns > 0 then late, worst_ns = late + 1, math.max(worst_ns, lag_ns) end
   end
   wait_for_all(state)
+  state.base = state.base + count
   return { prewarmed = opened, handed_over_late = late, handed_over_late_max_ns = worst_ns }
 end
 
 -- ---- a point ------------------------------------------------------------------------------------------------------------
 
 local function new_state(self, point, replicate, offset, fields)
-  local state = { key = ("%s/%d"):format(point.label, replicate), replicate = replicate, offset = offset, sent = 0, running = 0,
+  -- base: the number of a block's first item, so that no block of a point repeats what another has asked
+  local state = { key = ("%s/%d"):format(point.label, replicate), replicate = replicate, offset = offset, sent = 0, running = 0, base = 0,
     keep_text = self.work.spec.turns > 1 }
   for name, value in pairs(fields or {}) do state[name] = value end
   return state
@@ -205,16 +227,15 @@ end
 local function run_block(self, state, block, stages)
   state.client = open_client(self, block.kind == "closed" and block.concurrency or OPEN_WINDOW)
   local client = state.client
-  local before, starved = client:stats(), starvation.ns()
   local ok, about = xpcall(function()
     return (block.kind == "closed" and run_closed or run_open)(self, state, block, stages)
   end, function(raised) return type(raised) == "table" and raised or debug.traceback(tostring(raised), 2) end)
-  local after = client:stats()
+  local after, starved_ns = client:stats(), starvation.since(state.starved)
   self.clients[client] = nil
   client:close()
   if not ok then error(about, 0) end
-  about.starved_ns = starvation.since(starved)
-  about.kind, about.begin_ns, about.end_ns, about.before, about.after = block.kind, state.begin_ns, clock.now_ns(), before, after
+  about.kind, about.begin_ns, about.end_ns, about.zero_ns = block.kind, state.counted_ns, clock.now_ns(), state.begin_ns
+  about.before, about.after, about.starved_ns = state.before, after, starved_ns
   return about
 end
 
@@ -223,7 +244,8 @@ end
 -- @tparam table made its schedule (`qlua.load.schedule`)
 -- @tparam integer replicate from 1
 -- @tparam ?integer offset how many items of a set were used before
--- @treturn table `{ sent, blocks = { { kind, begin_ns, end_ns, prewarmed, before, after … } } }`: what the client did
+-- @treturn table `{ sent, blocks = { { kind, begin_ns, zero_ns, end_ns, prewarmed, before, after, starved_ns … } } }`: what the client
+-- did; `before` and `after` are its counters at begin and end, `zero_ns` is when the schedule began
 function runner:measure(point, made, replicate, offset)
   local state = new_state(self, point, replicate, offset)
   local blocks = {}
@@ -246,12 +268,14 @@ end
 runner.SETTLED, runner.MOST_WINDOWS = 0.05, 10
 
 -- One window of the warm-up; its median latency in seconds.
-local function warm_window(self, point, count, width, offset)
-  local state = new_state(self, point, 0, offset, { warmup = true })
+local function warm_window(self, count, width, before)
+  -- Of a set its second half, of made-up prompts some of its own: what is measured next shall not have been asked already.
+  local state = new_state(self, { label = "warm-up" }, 0, (self.work.size or 0) // 2, { warmup = true, base = before })
   local latencies, keep = {}, self.on_row
   self.on_row = function(one)
     local figures = metrics.of(one)
     if one.outcome == "ok" then latencies[#latencies + 1] = (figures.e2e or figures.total or 0) / 1e9 end
+    self.warm_failure = self.warm_failure or one.error_text
     keep(one)
   end
   local block = { kind = "closed", stage = 1, concurrency = width, count = count }
@@ -267,18 +291,21 @@ end
 -- @tparam boolean is_steady go on, window by window, until the median latency has settled
 -- @treturn table `{ requests, windows, settled, median_s }`
 function runner:warm_up(count, width, is_steady)
-  local point = { label = "warm-up" }
   local size = is_steady and math.max(count, 2 * width, 8) or count
   local requests, windows = 0, 0
   local last, settled
   if size == 0 then return { requests = 0, windows = 0 } end
   repeat
-    local now = warm_window(self, point, size, math.min(width, size), requests)
+    local now = warm_window(self, size, math.min(width, size), requests)
     requests, windows = requests + size, windows + 1
     settled = last and now and math.abs(now - last) <= runner.SETTLED * last or false
     last = now or last
   until self.is_stopped() or not is_steady or settled or windows >= runner.MOST_WINDOWS
   self.typical_s = last
+  if not last and not self.is_stopped() then
+    error({ kind = "server", text = ("variant '%s': all %d requests of the warm-up failed: %s"):format(self.variant, requests,
+      self.warm_failure or "?") }, 0)
+  end
   local reached = nil
   if is_steady then reached = settled end
   return { requests = requests, windows = windows, settled = reached, median_s = last }

@@ -7,8 +7,8 @@ local http = require "qlua.core.http"
 local json = require "qlua.core.json"
 local outcomes = require "qlua.outcomes"
 local pipeline = require "qlua.pipeline"
-local selfcheck = require "qlua.load.selfcheck"
 local restarts = require "qlua.supervisor.restarts"
+local selfcheck = require "qlua.load.selfcheck"
 local sender = require "qlua.sender"
 local session = require "qlua.run.session"
 local starvation = require "qlua.load.starvation"
@@ -41,7 +41,8 @@ local function new_sender(self, one, server, client)
     retries = self.made.config.benchmark.retries,
     random = math.random, -- jitter only; no result depends on it
     is_stopped = function() return self.stopped end,
-    split_events = http.split_events,
+    split_events = http.split_events, window = self.made.config.benchmark.concurrency,
+    observe = function(response, ask) session.observe(self, one, ask.model, response) end,
     log = function(text, where)
       self.store:put_event(clock.wall_ns(), "retry", text, { variant = one.name, dataset = where.dataset, sample = where.sample })
     end,

@@ -11,6 +11,7 @@ local load_plan = require "qlua.load.plan"
 local load_store = require "qlua.load.store"
 local runner = require "qlua.load.runner"
 local schedule = require "qlua.load.schedule"
+local task = require "qlua.core.task"
 
 local loading = {}
 
@@ -54,7 +55,8 @@ function loading.attach(self, one, server, client)
     timeouts = asking.timeouts_of(self.made.config.benchmark), hooks = load.hooks }
   fit_words(self, build, client)
   local run = runner.new { build = build, work = load.workload, spec = load.spec, seed = load.seed, variant = one.name,
-    health = one.dialect.health, hooks = load.hooks, prewarm = load.prewarm, clients = self.clients, live = self.live,
+    health = one.dialect.health, hooks = load.hooks, prewarm = load.prewarm, clients = self.clients,
+    live = self.live,
     is_stopped = function() return self.stopped end }
   warm_up(self, one, run, typical_width(load))
   self.store:meta("load", loading.about(self))
@@ -87,6 +89,28 @@ local function span_s(made)
   return total / 1e9
 end
 
+-- Does the work while the live view shows it; messages of the run go through that view as long.
+local function shown(self, one, point, replicate, made, work)
+  local live, progress = self.live, self.progress
+  if not live then return work() end
+  local first = #made.blocks == 1 and made.blocks[1] or {}
+  live:phase(one.name, point.label, replicate, self.made.load.replicates, { count = made.count, seconds = span_s(made),
+    window = first.concurrency })
+  self.progress = live
+  local is_going = true
+  task.spawn(function()
+    while is_going do
+      live:tick()
+      task.sleep(200)
+    end
+  end)
+  local ok, about = pcall(work)
+  is_going, self.progress = false, progress
+  live:finish()
+  if not ok then error(about, 0) end
+  return about
+end
+
 -- Measures one point once and stores it; nothing when it was stopped.
 local function measure(self, one, run, point, place, replicate)
   local load, offset_ns = self.made.load, self.wall_offset_ns
@@ -96,12 +120,12 @@ local function measure(self, one, run, point, place, replicate)
   local phase = load_store.open_phase(self.store, { variant = one.name, point = point.label, replicate = replicate,
     start_ns = start_ns + offset_ns })
   run.on_row = function(row) load_store.put(self.store, phase, row) end
-  if self.live then self.live:phase(one.name, point.label, replicate, load.replicates, made) end
   local from = self.telemetry:begin_phase()
-  local about = run:measure(point, made, replicate, offset)
+  local about = shown(self, one, point, replicate, made, function() return run:measure(point, made, replicate, offset) end)
   local gpu = self.telemetry:figures(from)
-  if self.live then self.live:finish() end
   if self.stopped then return nil end
+  local server = run.build.server
+  if server.process and not server:is_alive() then error(server:explain_death(), 0) end -- what it did not answer is no measurement
   load_store.close_phase(self.store, phase, { kind = "measure", end_ns = clock.now_ns() + offset_ns, record = {
     axis = point.axis, value = point.value, stages = planned_stages(point.stages), digest = schedule.digest(made),
     planned = { count = made.count, seconds = span_s(made) }, place = place.number, client = about, gpu = gpu,

@@ -4,6 +4,7 @@
 local clock = require "qlua.core.clock"
 local json = require "qlua.core.json"
 local manifest = require "qlua.manifest"
+local notices = require "qlua.notices"
 local secrets = require "qlua.secrets"
 local sys = require "qlua.core.sys"
 
@@ -38,6 +39,50 @@ local function dataset_record(one)
     group_categories = categories_of(one.task), files = json.array(one.task.files),
     script_sha256 = one.script.sha256, tags = one.script.tags and json.array(one.script.tags) or nil }
 end
+
+--- Something that a reader of the numbers must know about a variant; the same thing is noted once.
+-- @tparam table self the run
+-- @tparam string variant name
+-- @tparam table notice `{ code, en, zh }`
+function session.note(self, variant, notice)
+  for _, known in ipairs(self.notices) do
+    if known.variant == variant and known.code == notice.code and known.en == notice.en then return end
+  end
+  self.notices[#self.notices + 1] = { variant = variant, code = notice.code, en = notice.en, zh = notice.zh }
+  self.store:meta("notices", json.array(self.notices))
+end
+
+local function note_all(self)
+  self.notices = self.store:meta "notices" or {}
+  for _, one in ipairs(self.made.variants) do
+    for _, notice in ipairs(notices.of(one)) do session.note(self, one.name, notice) end
+  end
+end
+
+-- Who answered, where replies say so: more than one provider are more than one server, perhaps with other weights.
+local function note_provider(self, name, provider)
+  local record = self.manifest.servers[name]
+  if not record then return end
+  record.providers = record.providers or json.array {}
+  for _, known in ipairs(record.providers) do
+    if known == provider then return end
+  end
+  table.insert(record.providers, provider)
+  self.store:meta("manifest", self.manifest)
+  if #record.providers == 2 then session.note(self, name, notices.several_providers) end
+end
+
+--- What a reply says about who gave it.
+-- @tparam table self the run
+-- @tparam table one of the plan's variants
+-- @tparam string asked the model that was asked for
+-- @tparam table response
+function session.observe(self, one, asked, response)
+  local notice = notices.of_response(one.dialect, asked, response)
+  if notice then session.note(self, one.name, notice) end
+  if response.provider then note_provider(self, one.name, response.provider) end
+end
+
 --- Write down the session, the variants and the datasets.
 -- @tparam table self the run: made, options, store, control; gets wall_offset_ns, wall_offsets, started_at, manifest
 function session.open(self)
@@ -59,11 +104,11 @@ function session.open(self)
   for position, one in ipairs(made.variants) do
     store:put_variant(one.name, position, one.variant.identity, variant_record(one))
   end
+  note_all(self)
   if self.control then store:put_variant(self.control.name, 1000, self.control.one.variant.identity, self.control.record) end
   for position, one in ipairs(made.datasets) do store:put_dataset(one.name, position, dataset_record(one)) end
   store:commit()
 end
-
 
 --- CLOCK_MONOTONIC of a session as CLOCK_REALTIME: each session measured its own offset when it began.
 function session.wall_offset_of(self, number)
@@ -79,8 +124,10 @@ end
 
 --- What is known of a variant's running server.
 function session.record_server(self, one, server)
+  local earlier = self.manifest.servers[one.name]
   self.manifest.servers[one.name] = { argv = server.argv and json.array(secrets.words(server.argv)),
-    base_url = secrets.url(server.base_url), facts = server.facts, unix_socket = server.unix_socket }
+    providers = earlier and earlier.providers, base_url = secrets.url(server.base_url), facts = server.facts,
+    unix_socket = server.unix_socket }
   self.store:meta("manifest", self.manifest)
 end
 

@@ -9,6 +9,7 @@ local http = require "qlua.core.http"
 local launch = require "qlua.launch"
 local loading = require "qlua.run.loading"
 local restarts = require "qlua.supervisor.restarts"
+local secrets = require "qlua.secrets"
 local session = require "qlua.run.session"
 local supervisor = require "qlua.supervisor"
 local watch = require "qlua.supervisor.watch"
@@ -193,6 +194,7 @@ local function is_complete(self, one)
 end
 
 local function noted(self, one, err)
+  if err then err.text, err.hint = secrets.hide(err.text), secrets.hide(err.hint) end
   if err and err.kind ~= "cancelled" then note(self, one, "variant_failed", err.text) end
   return err
 end

@@ -27,8 +27,8 @@ end
 -- Field → type; "share" is a number from 0 to 1, "count" an integer of at least 0.
 local FIELDS = { variant = "string", served_model = "string", seed = "count", accuracy = "table", formats = "table",
   invalid = "table", datasets = "table", latency = "table", faults = "table", max_model_len = "count",
-  max_running = "count", ready_after_ms = "number", tokens_per_event = "count", stamp = "boolean", role_event = "string",
-  exit_at_start = "table", rerun_flip = "table", hostile = "table",
+  max_running = "count", ready_after_ms = "number", tokens_per_event = "count", stamp = "boolean", send_log = "string",
+  role_event = "string", exit_at_start = "table", rerun_flip = "table", hostile = "table",
   api_key_env = "string", ledger = "string", host = "string", port = "count", unix_socket = "string" }
 local DATASET = { dataset = "string", data_dir = "any", mode = "string", shots = "count", limit = "count", args = "table",
   endpoint = "string", form = "string", scorers = "table", split = "string" }

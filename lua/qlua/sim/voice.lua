@@ -85,6 +85,10 @@ function voice.say(book, prompt, ask)
   if question.winner then return say_letter(book, question, ask), question end
   local text, finish = book:text(question, ask.stops, ask.max_tokens)
   if not ask.is_chat and text ~= "" then text = " " .. text end
+  if ask.ignore_eos then -- the answer, and then on to the limit
+    local more = " " .. replies.generic(prompt)
+    text = text .. more:rep(ask.max_tokens // tokens.count(more) + 1)
+  end
   local key = question.id
   return with_tops(bounded(text, finish, ask), function(i) return -0.02 - 0.5 * chance.unit("said", key, i) end), question
 end

@@ -8,6 +8,7 @@ return {
   simulated = {
     en = "All answers in this report are simulated. It shows what the tool does and says nothing about any model.",
     zh = "本报告中的回复全部由模拟产生，仅用于展示工具的功能，不代表任何模型的真实表现。" },
+  notice = { en = "{variant}: {text}", zh = "{variant}：{text}" },
   going_on = {
     en = "This run goes on: the figures are of the answers so far, and no ground for a decision. Reload to see more.",
     zh = "运行尚未结束：以下数字仅反映目前已有的回复，不能作为决策依据。刷新页面可查看最新结果。" },

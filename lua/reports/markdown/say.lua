@@ -10,6 +10,7 @@ local say = {
       .. "here says anything about a real one.",
     zh = "**本报告中的回复全部由模拟产生**，出自 `qlua sim`，并非真实模型；文中数字不反映任何模型的表现。",
   },
+  notice = { en = "**{variant}**: {text}", zh = "**{variant}**：{text}" },
   facts = {
     en = "Model {model} · baseline {baseline} · {variants} variants · {datasets} datasets · started {started}",
     zh = "模型 {model} · 基线 {baseline} · 变体 {variants} 个 · 数据集 {datasets} 个 · 开始于 {started}" },
