@@ -50,9 +50,10 @@ return {
   { key = "find_max", type = "boolean", default = false,
     summary = { en = "look for the largest rate (with concurrency: concurrency) that meets slo",
       zh = "寻找满足 slo 的最大速率（设了 concurrency 则为最大并发数）" } },
-  { key = "slo", type = "dict", of = { type = "number", above = 0 }, keys = { "ttft", "tpot", "itl", "e2el", "ttfa", "stall" },
-    summary = { en = "limits of one request in ms: ttft, tpot, itl, e2el, ttfa, stall",
-      zh = "单个请求的时延上限（毫秒）：ttft、tpot、itl、e2el、ttfa、stall" } },
+  { key = "slo", type = "dict", of = { type = "number", above = 0 }, keys = { "ttft", "tpot", "itl", "e2e", "e2el", "ttfa", "ttfb",
+    "stall" },
+    summary = { en = "limits of one request in ms: ttft, tpot, itl, e2e, ttfa, ttfb, stall",
+      zh = "单个请求的时延上限（毫秒）：ttft、tpot、itl、e2e、ttfa、ttfb、stall" } },
   { key = "slo_share", type = "number", default = 0.95, above = 0, max = 1,
     summary = { en = "share of requests that must be within slo for find_max", zh = "find_max 要求满足 slo 的请求比例" } },
   -- how long

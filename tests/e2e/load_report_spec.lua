@@ -25,7 +25,8 @@ describe("a measurement under load", function()
   setup(function()
     folder = support.folder()
     sim = support.sim { "--ttft-ms", "20", "--itl-ms", "4" }
-    done = support.qlua(words(sim, folder, { "--concurrency", "4", "--num-requests", "24", "--replicates", "2", "--slo", "ttft:5000",
+    done = support.qlua(words(sim, folder, { "--concurrency", "4", "--num-requests", "24", "--replicates", "2", "--slo",
+      "ttft:5000,e2e:60000",
       "--compat", "vllm" }))
     assert.equal(0, done.code, done.all)
     dir = support.run_dir(folder .. "/results")
@@ -55,7 +56,8 @@ describe("a measurement under load", function()
   it("is on the page and on the terminal, beside another tool's view", function()
     local names = file.list(dir .. "/reports")
     local page = support.read(dir .. "/reports/" .. names[1])
-    for _, text in ipairs { "## Measurements under load", "### The instrument", "Limits (SLO), in ms: `ttft:5000`", "qlua load --url" } do
+    for _, text in ipairs { "## Measurements under load", "### The instrument", "Limits (SLO), in ms: `e2e:60000,ttft:5000`",
+      "qlua load --url" } do
       assert.is_truthy(page:find(text, 1, true), text)
     end
     assert.is_truthy(done.out:find("means of 2 replicates", 1, true), done.out)
@@ -83,6 +85,7 @@ describe("a measurement under load", function()
   it("refuses what cannot be shown", function()
     for text, argv in pairs {
       ["--from a run wants --compat TOOL"] = { "load", "--from", dir },
+      ["unknown key 'speed'"] = words(sim, folder, { "--concurrency", "1", "--slo", "speed:4" }),
       ["no such file or folder"] = { "load", "--from", folder .. "/none.json" },
       ["nothing was measured under load"] = { "export", folder .. "/empty", "--format", "vllm", "--out", folder .. "/x" },
     } do

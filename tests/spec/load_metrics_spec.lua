@@ -132,6 +132,12 @@ describe("running requests", function()
     assert.is_true(window.from_ns >= 3500000000 and window.from_ns <= 5000000000, tostring(window.from_ns))
     assert.equal(20000000000, window.to_ns)
     assert.equal("not_settled", steady.window(steady.steps(starts, growing), starts, true).reason)
+    assert.equal("too_short", steady.window(steady.steps({ 0, 5 }, { 10, 20 }), { 0, 5 }, true).reason)
+    -- of the 1,000 requests of the second half none piled up, or most
+    assert.same({ sent = 1000, grown = 0 }, steady.backlog(steady.steps(starts, ends), starts, 4e9))
+    local backlog = steady.backlog(steady.steps(starts, growing), starts, 4e9)
+    assert.is_true(backlog.grown > 400, tostring(backlog.grown))
+    assert.is_nil(steady.backlog(steady.steps(starts, growing), starts, 6e9)) -- latencies too long to tell
   end)
 
   it("are cut by MSER-5 at the end of the transient", function()
@@ -147,7 +153,7 @@ end)
 describe("an SLO", function()
   it("is read, and refused where it says nothing", function()
     assert.same({ { name = "ttft", ms = 200 }, { name = "tpot", ms = 12.5 } }, slo.parse "ttft:200, tpot:12.5")
-    assert.equal("ttft:200,tpot:12.5", slo.text(slo.parse "ttft:200,tpot:12.5"))
+    for _, text in ipairs { "ttft:200,tpot:12.5", "e2e:12000000,ttft:100" } do assert.equal(text, slo.text(slo.parse(text))) end
     for text, want in pairs { [""] = 'want NAME:MS with a number above 0, got ""', ["ttft=3"] = 'got "ttft=3"', ["ttft:0"] = "above 0",
       ["speed:3"] = "want one of e2e, e2el, itl, stall, tpot, ttfa, ttfb, ttfe, ttft, got \"speed\"", ["ttft:1,ttft:2"] = "given twice" } do
       local list, err = slo.parse(text)

@@ -85,7 +85,7 @@ end
 local function limits_of(text)
   local map = {}
   for _, word in ipairs(words_of(text)) do
-    local name, value = word:match "^([%a_]+)[:=](.+)$"
+    local name, value = word:match "^(%a[%w_]*)[:=](.+)$"
     if not name then return usage(("--slo: want NAME:MS,…, got \"%s\""):format(text), "for instance --slo ttft:200,tpot:50") end
     map[name] = tonumber(value) or value
   end
@@ -154,7 +154,9 @@ local function load_config(opts, words)
     if not suite then return usage(("no suite is named '%s'"):format(words[1]), "a dataset is named by --dataset") end
   end
   if opts.url then
-    return config.from_url { url = opts.url, model = opts.model, overrides = overrides, suite = suite }, nil, suite
+    local resolved
+    resolved, err = config.from_url { url = opts.url, model = opts.model, overrides = overrides, suite = suite }
+    return resolved, err, suite
   end
   if not suite and not opts.config then
     return usage("no server to measure", "give --url http://HOST:8000/v1 --model NAME, a suite, or --config FILE")

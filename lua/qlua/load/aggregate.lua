@@ -224,6 +224,10 @@ function aggregate:finish()
   result.concurrency, result.peak_concurrency = steady.concurrency(steps, from_ns, to_ns)
   add_throughput(self, result, result.seconds, from_ns, to_ns)
   result.steady = steady_part(self, steps)
+  if self.num_due > 0 then
+    local typical = result.e2e_seconds and result.e2e_seconds.p50 or result.total_seconds and result.total_seconds.p50
+    result.backlog = steady.backlog(steps, self.starts, typical and typical * 1e9)
+  end
   return result
 end
 

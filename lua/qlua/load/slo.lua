@@ -24,7 +24,7 @@ local function wrong(text) return nil, { kind = "usage", text = "slo: " .. text,
 function slo.parse(text)
   local list, seen = {}, {}
   for part in (text .. ","):gmatch "([^,]*)," do
-    local name, value = part:match "^%s*([%a_]+)%s*:%s*([%d.]+)%s*$"
+    local name, value = part:match "^%s*(%a[%w_]*)%s*:%s*([%d.]+)%s*$"
     local ms = tonumber(value)
     if not name or not ms or ms <= 0 then return wrong(("want NAME:MS with a number above 0, got \"%s\""):format(part)) end
     if not slo.METRICS[name] then return wrong(("want one of %s, got \"%s\""):format(names(), name)) end
@@ -38,7 +38,7 @@ end
 --- Limits as their text.
 function slo.text(list)
   local parts = {}
-  for i, one in ipairs(list) do parts[i] = ("%s:%g"):format(one.name, one.ms) end
+  for i, one in ipairs(list) do parts[i] = ("%s:%s"):format(one.name, (("%.6f"):format(one.ms):gsub("%.?0+$", ""))) end
   return table.concat(parts, ",")
 end
 

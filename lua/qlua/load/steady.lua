@@ -98,10 +98,31 @@ end
 local function of_open(steps, starts)
   local first, last = math.huge, -math.huge
   for _, start in ipairs(starts) do first, last = math.min(first, start), math.max(last, start) end
-  if last - first < steady.LEAST_NS then return nil end
+  if last - first < steady.LEAST_NS then return first, last end -- which is too short
   local cut = steady.mser5(sliced(steps, first, last, SLICES))
   if not cut then return nil end
   return math.floor(first + (last - first) * cut / SLICES), last
+end
+
+--- Was the server falling behind its schedule? By how much the running requests grew over the second half of the sends, against the
+-- requests that were sent in it. A rate that rises makes them grow a little; one that is never answered in time makes them grow by
+-- most of what is sent. Latencies that are long against that half say nothing yet.
+-- @tparam table steps
+-- @tparam {integer,…} starts
+-- @tparam ?number typical_ns median latency
+-- @treturn ?table `{ sent, grown }`; nil where it cannot be judged
+function steady.backlog(steps, starts, typical_ns)
+  local first, last = math.huge, -math.huge
+  for _, start in ipairs(starts) do first, last = math.min(first, start), math.max(last, start) end
+  local middle = first + (last - first) // 2
+  if not typical_ns or last - middle < math.max(steady.LEAST_NS, 2 * typical_ns) then return nil end
+  local at_middle, at_last, sent = 0, 0, 0
+  for _, step in ipairs(steps) do
+    if step.at_ns <= middle then at_middle = step.running end
+    if step.at_ns <= last then at_last = step.running end
+  end
+  for _, start in ipairs(starts) do sent = sent + (start > middle and 1 or 0) end
+  return { sent = sent, grown = at_last - at_middle }
 end
 
 --- The steady window.

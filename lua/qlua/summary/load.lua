@@ -14,6 +14,8 @@ local stats = require "qlua.core.stats"
 local load = {}
 
 load.LEVEL = 0.95
+--- When a server counts as behind its schedule: share of the requests of the second half that piled up, and how many at least.
+load.BEHIND, load.LEAST_GROWN = 0.1, 5
 
 local function of_distribution(field, statistic)
   return function(figures) return figures[field] and figures[field][statistic] end
@@ -60,9 +62,10 @@ local function counters_of(record)
   return #list > 0 and selfcheck.join(list) or nil
 end
 
--- An open loop whose backlog grew to the end: the server did not keep up.
+-- An open loop in whose second half at least a tenth of what was sent piled up: the server did not keep up.
 local function is_behind(figures)
-  return figures.is_open and figures.steady ~= nil and figures.steady.reason == "not_settled"
+  local backlog = figures.backlog
+  return backlog ~= nil and backlog.grown >= load.LEAST_GROWN and backlog.grown > load.BEHIND * backlog.sent
 end
 
 local function check_of(phases, pooled)
@@ -92,7 +95,7 @@ end
 -- Over several replicates there is no one stretch of time: what is per second is the replicates' own.
 local TIMED = { "seconds", "requests_per_second", "output_tokens_per_second", "total_tokens_per_second", "offered_per_second",
   "sent_per_second",
-  "peak_output_tokens_per_second", "concurrency", "peak_concurrency", "steady", "goodput" }
+  "peak_output_tokens_per_second", "concurrency", "peak_concurrency", "steady", "goodput", "backlog" }
 
 local function pooled_of(pool, replicates)
   local figures = pool:finish()
