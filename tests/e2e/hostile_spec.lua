@@ -302,8 +302,8 @@ local function has_cgroup()
 end
 
 local function stopped_run(case, log)
-  local folder, words = prepare(("children: 2, forget: %s, ignore_term: true, load_ms: 300"):format(has_cgroup()), { server = { stop_grace_s = 1 },
-    ttft_ms = 300, concurrency = 4 })
+  local shape = ("children: 2, forget: %s, ignore_term: true, load_ms: 300"):format(has_cgroup())
+  local folder, words = prepare(shape, { server = { stop_grace_s = 1 }, ttft_ms = 300, concurrency = 4 })
   table.insert(words, 1, "run")
   log.is_late = stop_at(folder, words, case)
   local dir = dir_of(folder)
