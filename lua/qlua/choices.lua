@@ -44,13 +44,20 @@ local function spells(tokens, first, last, continuation)
   return table.concat(text) == continuation
 end
 
+-- Where a token is part of both, `spans_from` says at which character it begins; -1 and the like say nothing.
+local function spans(offsets, i, text)
+  local from = offsets[i]
+  return nil, { kind = "protocol", text = text, spans_from = i > 1 and type(from) == "number" and from > 0 and from or nil }
+end
+
 --- Sum of the log-probabilities of a continuation (lm-eval: `_loglikelihood_tokens` of API models).
 -- Offsets count code points of the prompt's text, as the servers give them.
 -- @tparam table response with logprobs of the echoed prompt
 -- @tparam string context the prompt without the continuation
 -- @tparam string continuation
 -- @tparam[opt] boolean is_alone the echo gave no other candidates, so that greedy is unknown
--- @treturn ?table { sum= nat, tokens= count, greedy= whether each token was the likeliest }, or nil and err
+-- @treturn ?table { sum= nat, tokens= count, greedy= whether each token was the likeliest }, or nil and err; err.spans_from
+--   is the character at which a token begins that is part of the context and of the continuation
 function choices.sum(response, context, continuation, is_alone)
   local logprobs, usage = response.logprobs, response.usage
   local problem = check_echo(logprobs, usage)
@@ -68,8 +75,9 @@ function choices.sum(response, context, continuation, is_alone)
       if not first then
         first = i
         if offsets[i] ~= start then
-          return protocol(("a token spans the boundary between prompt and choice (it begins at character %d, the choice at %d)")
-            :format(offsets[i - 1] or 0, start))
+          return spans(offsets, i - 1,
+            ("a token spans the boundary between prompt and choice (it begins at character %d, the choice at %d)")
+              :format(offsets[i - 1] or 0, start))
         end
       end
       local value = logprobs.token_logprobs[i]
@@ -83,7 +91,7 @@ function choices.sum(response, context, continuation, is_alone)
       end
     end
   end
-  if result.tokens == 0 then return protocol "no token of the choice was echoed" end
+  if result.tokens == 0 then return spans(offsets, last, "no token of the choice was echoed") end
   if not spells(logprobs.tokens, first, final, continuation) then
     return protocol(("the echoed tokens at character %d are not the choice"):format(start))
   end

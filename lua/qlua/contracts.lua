@@ -62,7 +62,7 @@ local fields = {
     progress = { "strings" }, tested = { "tables" }, key_env = { "string" }, auth = { "function" }, notices = { "function" },
     sampling = { "table" }, template_kwargs = { "boolean" }, names_itself = { "boolean" }, unix_socket = { "boolean" },
     port_line = { "string" }, echoes = { "function" }, stop = { "any" }, tokenize = { "any" },
-    notes = { "text" }, grace_ms = { "any" },
+    notes = { "text" }, grace_ms = { "any" }, min_tokens = { "boolean" }, score = { "table" },
   },
   report = {
     name = { "string", required = true }, summary = { "pair", required = true }, extension = { "string" },

@@ -52,14 +52,14 @@ function control.of(made)
   for i, dataset in ipairs(made.datasets) do
     local task = dataset.task
     local chosen = selection(task:size(), share, made.config.generation.seed or 0, dataset.name)
-    result.datasets[i] = setmetatable({ task = control.part_of(task, chosen) }, { __index = dataset })
+    result.datasets[i] = setmetatable({ task = control.part_of(task, chosen), repeats = 1 }, { __index = dataset })
     expected[dataset.name] = #chosen
   end
   for _, one in ipairs(made.variants) do
     if one.name == of then
       local identity = hash.sha256(one.variant.identity .. control.PASS)
       local variant = setmetatable({ name = result.name, identity = identity }, { __index = one.variant })
-      result.one = setmetatable({ name = result.name, variant = variant, pass = control.PASS }, { __index = one })
+      result.one = setmetatable({ name = result.name, variant = variant, pass = control.PASS, of = of }, { __index = one })
     end
   end
   if not result.one then return nil end -- the baseline was left out of this run

@@ -194,17 +194,35 @@ local function read_usage(usage, events)
     source = completion and "usage" or events and "events" or nil }
 end
 
-local function read_whole(reply)
+local function decoded(reply)
   local value, err = json.decode(reply.body)
   if value == nil then return nil, { kind = "protocol", text = "the reply is " .. err.text } end
   local message, code = openai.error_of(value)
   if message then return server_error(message, code) end
+  return value
+end
+
+--- A reply of any shape, whose reader wants the JSON itself: a tokenizer's, or log-probabilities as few servers give them.
+-- @tparam table reply
+-- @treturn ?table `{ value, usage, model, timing }`, or nil and err as `read`
+function openai.read_value(reply)
+  local value, err = decoded(reply)
+  if value == nil then return nil, err end
+  if type(value) ~= "table" then return protocol "the reply is no object" end
+  local native = is_table(value.meta_info)
+  return { value = value, usage = read_usage(value.usage or native), model = is_text(value.model),
+    fingerprint = is_text(value.system_fingerprint), timing = { total_ns = reply.marks.last_byte_ns - reply.marks.start_ns } }
+end
+
+local function read_whole(reply)
+  local value, err = decoded(reply)
+  if value == nil then return nil, err end
   local choice = type(value) == "table" and is_table(value.choices) and is_table(value.choices[1])
   if not choice and type(value) == "table" and value.prompt_filter_results then
     return server_error("the prompt was filtered, there are no choices (content_filter)", 400)
   end
   if not choice then return protocol "the reply has no choices[0]" end
-  message, code = error_of_choice(choice)
+  local message, code = error_of_choice(choice)
   if message then return server_error(message, code) end
   local chat = is_table(choice.message)
   if not chat and not is_text(choice.text) then return protocol "choices[0] has neither text nor message" end

@@ -4,7 +4,6 @@
 -- prepared and queued on the I/O thread, so a slow script never drains the window. A worker takes one sample from row
 -- to put; a script's error costs that sample and is named.
 
-local choices = require "qlua.choices"
 local concurrent = require "qlua.concurrent"
 local evaluate = require "qlua.evaluate"
 local guard = require "qlua.core.guard"
@@ -15,6 +14,7 @@ local prompts = require "qlua.prompts"
 local reply = require "qlua.reply"
 local restarts = require "qlua.supervisor.restarts"
 local sandbox = require "qlua.sandbox"
+local scoring = require "qlua.scoring"
 
 local pipeline = {}
 
@@ -127,34 +127,46 @@ local function joined(responses)
   }
 end
 
+local function ask_maker(job, sample, prompt, prompt_sha256)
+  return function(fields) return new_ask(job, sample, prompt, prompt_sha256, fields) end
+end
+
+local function kept_of(facts)
+  return { means = facts.means, was_cut = facts.was_cut or nil, is_escalated = facts.is_escalated or nil,
+    moved_back = facts.moved_back and facts.moved_back > 0 or nil }
+end
+
 function askers.loglikelihood(job, sample, prompt, prompt_sha256)
-  local responses, scored = {}, {}
-  for i, continuation in ipairs(prompt.continuations) do
-    local ask = new_ask(job, sample, prompt, prompt_sha256, { part = i, continuation = continuation, endpoint = "completions" })
-    local response, err = job.sender:ask(ask)
-    if not response then return nil, err end
-    scored[i], err = choices.sum(response, prompt.text, continuation, ask.echo_logprobs == 0)
-    if not scored[i] then return nil, { outcome = "protocol", kind = err.kind, text = err.text, tries = response.sent.tries } end
-    scored[i].text = continuation -- what acc_norm counts the characters of
-    responses[i] = response
-  end
+  local responses, scored, facts = scoring.choices(job, prompt, ask_maker(job, sample, prompt, prompt_sha256))
+  if not responses then return nil, scored end
+  for i, continuation in ipairs(prompt.continuations) do scored[i].text = continuation end -- what acc_norm counts the characters of
   local response = joined(responses)
-  response.choices, response.text, response.finish = scored, nil, nil
+  response.choices, response.text, response.finish, response.scoring = scored, nil, nil, kept_of(facts)
   return response
 end
 
-function askers.letter(job, sample, prompt, prompt_sha256)
-  local ask = new_ask(job, sample, prompt, prompt_sha256)
-  local response, err = job.sender:ask(ask)
-  if not response then return nil, err end
-  local labels = prompt.continuations
-  if ask.endpoint == "chat" then -- after a chat template the label begins the turn: no space before it
-    labels = {}
-    for i, label in ipairs(prompt.continuations) do labels[i] = label:gsub("^%s+", "") end
+-- The texts of the labels as they stand, and which label each is of where a dataset declares several for one.
+local function label_texts(prompt, endpoint)
+  local labels, group = {}, prompt.alternatives and {} or nil
+  local function add(i, text)
+    labels[#labels + 1] = endpoint == "chat" and text:match "^%s*(.*)$" or text -- behind a template the label begins the turn
+    if group then group[#labels] = i end
   end
-  response.labels, err = choices.labels(response, labels)
-  if not response.labels then return nil, { outcome = "protocol", kind = err.kind, text = err.text, tries = response.sent.tries } end
-  response.candidates = choices.candidates(response)
+  for i, label in ipairs(prompt.continuations) do
+    add(i, label)
+    for _, text in ipairs(group and prompt.alternatives[i] or {}) do add(i, text) end
+  end
+  return labels, group
+end
+
+function askers.letter(job, sample, prompt, prompt_sha256)
+  local endpoint = prompt.messages and "chat" or job.endpoint
+  local labels, group = label_texts(prompt, endpoint)
+  local maker = ask_maker(job, sample, prompt, prompt_sha256)
+  local responses, given, facts = scoring.labels(job, prompt, labels, endpoint, maker, nil, group)
+  if not responses then return nil, given end
+  local response = #responses == 1 and responses[1] or joined(responses)
+  response.labels, response.candidates, response.scoring = given, scoring.candidates(facts, given, labels), kept_of(facts)
   response.finish = nil -- one token was asked for; that it ended there says nothing
   return response
 end
@@ -226,6 +238,7 @@ local function add_response(row, response, wall_offset_ns)
   row.incarnation = sent.incarnation
   row.text_sha256 = response.text and hash.sha256(response.text) or nil
   row.candidates = response.candidates and json.encode(response.candidates) or nil
+  row.scoring = response.scoring and json.encode(response.scoring) or nil
   row.start_ns, row.end_ns = sent.marks.start_ns + wall_offset_ns, sent.marks.last_byte_ns + wall_offset_ns
 end
 
@@ -322,6 +335,7 @@ end
 -- @treturn ?table Response
 -- @treturn ?table err why there is none
 function pipeline.replay(job, index)
+  job.scoring = job.scoring or scoring.of(job.sender.dialect, job.variant)
   local replaying = setmetatable({ store = without_puts(job.store) }, { __index = job })
   local sample, prompt, prompt_sha256, err = prepare(replaying, index)
   if err then return sample, prompt, nil, err end
@@ -369,20 +383,24 @@ end
 
 --- Ask all questions of a dataset.
 -- @tparam table job task, script, dataset, variant, mode, endpoint, model, sampling, stream, scorers, sender, store,
---   repeat_index, concurrency, wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body,
+--   repeat_index, repeats (1: how often each question is asked, with a seed of its own each time), concurrency,
+--   wall_offset_of(session), on_progress(tally), is_stopped(), args, extra_body,
 --   force (judge again what is answered), workers (questions prepared at once), is_quarantined(sample id), is_again (the server
 --   died before: what it refused for good in this session is not asked again)
 -- @treturn table tally { total, done, asked, correct, errors, first_error = text or nil, tokens, stop = err or nil }
 function pipeline.ask(job)
-  local size = job.task:size()
-  local tally, next_index, failed = new_tally(size), 0, nil
+  job.scoring = job.scoring or scoring.of(job.sender.dialect, job.variant)
+  local size, passes = job.task:size(), {}
+  for i = 0, (job.repeats or 1) - 1 do passes[i] = setmetatable({ repeat_index = job.repeat_index + i }, { __index = job }) end
+  local total = size * (job.repeats or 1)
+  local tally, next_index, failed = new_tally(total), 0, nil
   local workers = {}
-  for worker = 1, math.min(size, job.workers or 2 * job.concurrency) do
+  for worker = 1, math.min(total, job.workers or 2 * job.concurrency) do
     workers[worker] = concurrent.spawn(function()
-      while next_index < size and not tally.stop and not failed and not job.is_stopped() do
+      while next_index < total and not tally.stop and not failed and not job.is_stopped() do
         local index = next_index
         next_index = next_index + 1
-        local ok, row = pcall(run_sample, job, index)
+        local ok, row = pcall(run_sample, passes[index // size], index % size)
         if not ok then
           failed = failed or row
         elseif row then

@@ -7,8 +7,10 @@ local evaluate = require "qlua.evaluate"
 local file = require "qlua.core.file"
 local hash = require "qlua.core.hash"
 local json = require "qlua.core.json"
+local permute = require "qlua.permute"
 local registry = require "qlua.registry"
 local rule = require "qlua.summary.rule"
+local scoring = require "qlua.scoring"
 local supervisor = require "qlua.supervisor"
 local sys = require "qlua.core.sys"
 local tasks = require "qlua.tasks"
@@ -41,7 +43,7 @@ local function form_of(wanted, script)
 end
 
 -- One dataset as the run will ask it. The task is open, so every row has been read and is well formed.
-local function select_dataset(wanted, data_dir)
+local function select_dataset(wanted, data_dir, benchmark)
   local script, err = registry.load("dataset", wanted.name)
   if not script then return nil, err end
   local form
@@ -58,6 +60,7 @@ local function select_dataset(wanted, data_dir)
   if not scorers then return nil, err end
   local headline = type(script.headline) == "table" and script.headline[task.mode]
   return { name = script.name, script = script, task = task, mode = task.mode, scorers = scorers, wanted = wanted,
+    repeats = task.mode == "generate" and (wanted.repeats or benchmark.repeats) or 1,
     endpoint = wanted.endpoint, args = task.args, description = wanted.description, headline_metric = headline }
 end
 
@@ -71,12 +74,13 @@ end
 local FOUND_BY_NAME = { embedded = true, installed = true, ["source tree"] = true }
 
 --- What a dialect may know of the questions: the simulated server plants its answers by this.
-local function for_dialect(selections, data_dir)
+local function for_dialect(selections, data_dir, seed)
   local list = {}
   for i, one in ipairs(selections) do
     list[i] = { dataset = FOUND_BY_NAME[one.script.origin] and one.name or one.script.path, data_dir = data_dir, mode = one.mode,
       shots = one.task.plan.n, limit = one.wanted.limit, args = one.args, endpoint = one.endpoint,
-      form = one.task.form, scorers = names_of(one.scorers) }
+      form = one.task.form, permute = one.wanted.permute,
+      permute_seed = (one.wanted.permute or 0) > 0 and seed or nil, scorers = names_of(one.scorers) }
   end
   return list
 end
@@ -88,6 +92,7 @@ local function identity_of(variant, dialect, launched)
     env = variant.server.env, extra_body = variant.server.extra_body,
     base_url = not launched and variant.server.base_url or nil,
     query = not launched and next(variant.server.query or {}) and variant.server.query or nil,
+    scoring = variant.server.scoring,
   })
 end
 
@@ -104,6 +109,8 @@ local function check_variant(variant, is_offline, config)
     ok, err = ability.check_variant(dialect, variant)
     if not ok then return nil, err end
   end
+  local problem = scoring.problem(scoring.of(dialect, variant))
+  if problem then return fail("config", ("variant '%s': server.%s"):format(variant.name, problem)) end
   return { name = variant.name, variant = variant, dialect = dialect }
 end
 
@@ -162,7 +169,7 @@ function plan.make(config, options)
     if not made.load then return nil, err end
   end
   for i, wanted in ipairs(options.is_load_only and {} or config.datasets) do
-    local one, err = select_dataset(wanted, data_dir)
+    local one, err = select_dataset(wanted, data_dir, config.benchmark)
     if not one then return nil, err end
     made.datasets[i] = one
   end
@@ -170,7 +177,8 @@ function plan.make(config, options)
     local is_able, err = check_abilities(made)
     if not is_able then return nil, err end
   end
-  made.for_dialect = for_dialect(made.datasets, data_dir)
+  made.turned = permute.of(made)
+  made.for_dialect = for_dialect(made.datasets, data_dir, permute.seed_of(config))
   for _, one in ipairs(made.variants) do complete_variant(one, { plan = made.for_dialect, config = config }) end
   return made
 end
@@ -192,6 +200,8 @@ function plan.fingerprint(made)
     print["dataset script " .. one.name] = one.script.sha256
     print["mode of dataset " .. one.name] = one.mode
     print["size of dataset " .. one.name] = one.task:size()
+    if (one.wanted.permute or 0) > 0 then print["permuted share of dataset " .. one.name] = one.wanted.permute end
+    if one.repeats > 1 then print["repeats of dataset " .. one.name] = one.repeats end
     print["shots of dataset " .. one.name] = one.task.plan.n
     print["arguments of dataset " .. one.name] = json.encode(one.args or {})
     print["endpoint of dataset " .. one.name] = one.endpoint or "completions"

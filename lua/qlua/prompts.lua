@@ -90,6 +90,9 @@ function prompts.problem(prompt, mode)
   if prompt.stop ~= nil and not is_list_of_texts(prompt.stop) then return "stop: want a list of texts that are not empty" end
   local count = prompt.max_tokens
   if count ~= nil and not (math.type(count) == "integer" and count > 0) then return "max_tokens: want an integer of at least 1" end
+  for i, texts in ipairs(type(prompt.alternatives) == "table" and prompt.alternatives or {}) do
+    if not is_list_of_texts(texts) then return ("alternatives[%d]: want a list of texts that are not empty"):format(i) end
+  end
   if mode ~= "generate" and not (is_list_of_texts(prompt.continuations) and #prompt.continuations > 0) then
     return "continuations: want a list of texts that are not empty"
   end

@@ -10,22 +10,23 @@ local pipeline = require "qlua.pipeline"
 local plan = require "qlua.plan"
 local run_report = require "qlua.run_report"
 local run_store = require "qlua.run_store"
+local scoring = require "qlua.scoring"
 local sender = require "qlua.sender"
 
 local rescore = {}
 
 local function outcomes_before(store, variant, dataset)
   local before = {}
-  for row in store.db:each("SELECT sample, outcome, score FROM answer WHERE variant = ? AND dataset = ?", variant, dataset) do
-    before[row.sample] = row
+  for row in store.db:each("SELECT sample, repeat_index, outcome, score FROM answer WHERE variant = ? AND dataset = ?", variant, dataset) do
+    before[row.sample .. "\0" .. row.repeat_index] = row
   end
   return before
 end
 
 local function count_changes(store, variant, dataset, before)
   local counts = { total = 0, changed = 0, to_correct = 0, from_correct = 0 }
-  for row in store.db:each("SELECT sample, outcome FROM answer WHERE variant = ? AND dataset = ?", variant, dataset) do
-    local old = before[row.sample]
+  for row in store.db:each("SELECT sample, repeat_index, outcome FROM answer WHERE variant = ? AND dataset = ?", variant, dataset) do
+    local old = before[row.sample .. "\0" .. row.repeat_index]
     counts.total = counts.total + 1
     if old and old.outcome ~= row.outcome then
       counts.changed = counts.changed + 1
@@ -45,11 +46,14 @@ local function nothing() end
 -- @tparam table dataset a dataset of it
 -- @tparam table offsets of(session) → ns, stream
 function rescore.job(store, one, dataset, offsets)
+  local found = (store:meta "qualification" or {})[one.of or one.name]
   local endpoint = dataset.endpoint or one.variant.server.endpoint or "completions"
   return {
     task = dataset.task, script = dataset.script, dataset = dataset, variant = one.variant, mode = dataset.mode,
     endpoint = endpoint, model = one.variant.model, args = dataset.args, sampling = one.variant.generation, stream = offsets.stream,
-    scorers = dataset.scorers, store = store, repeat_index = 0, concurrency = 1, extra_body = one.variant.server.extra_body,
+    scorers = dataset.scorers, store = store, repeat_index = 0, repeats = dataset.repeats, concurrency = 1,
+    extra_body = one.variant.server.extra_body,
+    scoring = scoring.of(one.dialect, one.variant, found and found.means),
     sender = sender.new { dialect = one.dialect, variant = one.variant, store = store, replay_only = true,
       split_events = http.split_events, is_stopped = never, log = nothing },
     wall_offset_of = offsets.of, is_stopped = never, on_progress = nothing, force = true,
@@ -81,7 +85,7 @@ local function judge_all(store, one, datasets, offsets, options)
     local before = outcomes_before(store, one.name, dataset.name)
     local tally = pipeline.ask(rescore.job(store, one, dataset, offsets))
     local counts = count_changes(store, one.name, dataset.name, before)
-    counts.without_reply = dataset.task:size() - tally.done
+    counts.without_reply = dataset.task:size() * dataset.repeats - tally.done
     options.on_dataset(one.name, dataset.name, counts)
   end
 end
@@ -103,7 +107,10 @@ function rescore.run(dir, options)
   rescore.restore_identities(store, made)
   store.session = store:one("SELECT max(number) AS number FROM session").number
   local offsets = rescore.offsets(store, config)
-  for _, one in ipairs(made.variants) do judge_all(store, one, made.datasets, offsets, options) end
+  for _, one in ipairs(made.variants) do
+    judge_all(store, one, made.datasets, offsets, options)
+    judge_all(store, one, made.turned, offsets, options)
+  end
   local again, stored = control.of(made), store:control()
   if again and stored then
     again.one.variant.identity = stored.identity

@@ -5,7 +5,9 @@ local control = require "qlua.control"
 local file = require "qlua.core.file"
 local health = require "qlua.health"
 local load_store = require "qlua.load.store"
+local outcomes = require "qlua.outcomes"
 local page = require "qlua.page"
+local permute = require "qlua.permute"
 local registry = require "qlua.registry"
 local results = require "qlua.results"
 local samples = require "qlua.samples"
@@ -16,6 +18,28 @@ local run_report = {}
 local function must(ok, err)
   if not ok then error(err, 0) end
   return ok
+end
+
+-- One row per turn; the question as it stands comes with its first turn.
+local function turned_of(store)
+  local result = {}
+  for variant, datasets in pairs(store:turned()) do
+    result[variant] = {}
+    for dataset, rows in pairs(datasets) do
+      local list, counts = {}, {}
+      for _, row in ipairs(rows) do counts[row.sample] = math.max(counts[row.sample] or 0, row.turn + 1) end
+      for _, row in ipairs(rows) do
+        local function add(turn, outcome, value)
+          list[#list + 1] = { sample = row.sample, turn = turn, value = value, is_answered = outcomes.is_answered(outcome),
+            is_right = outcome == "correct", choices = counts[row.sample] }
+        end
+        if row.turn == 1 then add(0, row.first_outcome, row.first_value) end
+        add(row.turn, row.outcome, row.value)
+      end
+      result[variant][dataset] = permute.summary(list)
+    end
+  end
+  return result
 end
 
 --- The measurements under load as `qlua.summary.load` wants them, or nil where there are none.
@@ -35,7 +59,8 @@ function run_report.describe(dir, store)
   return {
     id = dir:match "([^/]+)/*$", simulated = store:meta "simulated", started_at = store:meta "started_at",
     finished_at = store:meta "finished_at", model = { base_name = config.model.base_name }, variants = variants,
-    datasets = store:datasets(), config = config, manifest = store:meta "manifest", telemetry = store:telemetry(),
+    datasets = store:datasets(), config = config, manifest = store:meta "manifest",
+    turned = turned_of(store), telemetry = store:telemetry(),
     instrument = store:meta "instrument", load = run_report.load_of(store),
     baseline = control.baseline_of(config), notices = store:meta "notices",
     control = again and { name = again.name, share = again.share, expected = again.expected },

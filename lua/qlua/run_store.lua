@@ -91,7 +91,31 @@ function run_store:control()
   end
 end
 
-function run_store:datasets() return records(must(self.db:rows "SELECT * FROM dataset ORDER BY position")) end
+--- The datasets of the run; turned questions (`qlua.permute`) are none of them.
+function run_store:datasets()
+  local list = {}
+  for _, record in ipairs(records(must(self.db:rows "SELECT * FROM dataset ORDER BY position"))) do
+    if not record.turned_of then list[#list + 1] = record end
+  end
+  return list
+end
+
+--- Answers to turned questions and to the same ones as they stand: variant → dataset → rows as `permute.summary` wants them.
+function run_store:turned()
+  local found = {}
+  for _, record in ipairs(records(must(self.db:rows "SELECT * FROM dataset ORDER BY position"))) do
+    for row in self.db:each([[SELECT a.variant, substr(t.sample, 1, instr(t.sample, '~') - 1) AS sample,
+        CAST(substr(t.sample, instr(t.sample, '~') + 1) AS INTEGER) AS turn, t.outcome, t.value, a.outcome AS first_outcome,
+        a.value AS first_value FROM answer t JOIN answer a ON a.variant = t.variant AND a.dataset = ? AND a.repeat_index = 0
+        AND a.sample = substr(t.sample, 1, instr(t.sample, '~') - 1) WHERE t.dataset = ? ORDER BY a.variant, a.sample, turn]],
+      record.turned_of or "", record.turned_of and record.name or "") do
+      found[row.variant] = found[row.variant] or {}
+      local list = found[row.variant][record.turned_of] or {}
+      found[row.variant][record.turned_of], list[#list + 1] = list, row
+    end
+  end
+  return found
+end
 
 function run_store:put_prompt(sha256, body)
   if self.prompts_seen[sha256] then return end
@@ -144,12 +168,12 @@ function run_store:find_answer(identity, variant, dataset, sample, repeat_index)
 end
 
 function run_store:put_answer(row)
-  self:put([[INSERT OR REPLACE INTO answer VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)]],
+  self:put([[INSERT OR REPLACE INTO answer VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)]],
     row.variant, row.dataset, row.sample, row.repeat_index, row.identity, row.prompt_sha256, row.outcome, row.score, row.value, row.how,
     row.span_from, row.span_to, json.encode(row.scores or {}), row.text, row.reasoning, row.finish,
     row.prompt_tokens, row.completion_tokens, row.count_source, row.latency_ns, row.ttft_ns, row.start_ns, row.end_ns,
     row.tries, row.turns, row.text_sha256, secrets.hide(row.error_text), row.session or self.session, row.candidates,
-    row.incarnation)
+    row.incarnation, row.scoring)
 end
 
 --- Answer rows in the order variant, dataset, position, repeat, as qlua.summary wants them.
@@ -158,15 +182,17 @@ function run_store:answers(first)
   local nextrow, cursor, _, closing = self.db:each([[
     SELECT a.variant, a.dataset, a.sample, s.position, s.grp, s.input_chars, a.repeat_index, a.outcome, a.score, a.scores, a.value,
       a.finish, a.prompt_tokens, a.completion_tokens, a.count_source, a.latency_ns, a.ttft_ns, a.start_ns, a.end_ns, a.tries, a.turns,
-      a.text_sha256, a.session, a.prompt_sha256, a.candidates
+      a.text_sha256, a.session, a.prompt_sha256, a.candidates, a.scoring
     FROM answer a JOIN variant v ON v.name = a.variant JOIN dataset d ON d.name = a.dataset
       JOIN sample s ON s.dataset = a.dataset AND s.id = a.sample
+    WHERE json_extract(d.record, '$.turned_of') IS NULL
     ORDER BY a.variant <> ?, v.position, d.position, s.position, a.repeat_index]], first or "")
   return function()
     local row = nextrow(cursor)
     if row then
       row.group, row.grp = row.grp, nil
       row.scores = json.decode(row.scores)
+      row.scoring = row.scoring and json.decode(row.scoring)
     end
     return row
   end, nil, nil, closing

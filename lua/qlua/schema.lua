@@ -5,7 +5,7 @@
 -- a request are zstd frames.
 
 return {
-  version = 4,
+  version = 5,
   sql = [[
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
@@ -33,12 +33,13 @@ CREATE TABLE request (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, variant 
 CREATE INDEX request_by_question ON request (variant, dataset, sample);
 
 -- what became of a question; identity: sha256 of variant, row, prompt, sampling and repeat; candidates: of the next token, where
--- its log-probabilities were asked for (mode letter), as JSON { token: log-probability }
+-- its log-probabilities were asked for (mode letter), as JSON { token: log-probability }; scoring: by which means choices or
+-- labels were scored, as JSON { means, was_cut, is_escalated, moved_back }
 CREATE TABLE answer (variant TEXT NOT NULL, dataset TEXT NOT NULL, sample TEXT NOT NULL, repeat_index INTEGER NOT NULL,
   identity TEXT NOT NULL, prompt_sha256 TEXT, outcome TEXT NOT NULL, score REAL, value TEXT, how TEXT, span_from INTEGER, span_to INTEGER,
   scores TEXT, text TEXT, reasoning TEXT, finish TEXT, prompt_tokens INTEGER, completion_tokens INTEGER, count_source TEXT,
   latency_ns INTEGER, ttft_ns INTEGER, start_ns INTEGER, end_ns INTEGER, tries INTEGER, turns INTEGER, text_sha256 TEXT,
-  error_text TEXT, session INTEGER NOT NULL, candidates TEXT, incarnation INTEGER,
+  error_text TEXT, session INTEGER NOT NULL, candidates TEXT, incarnation INTEGER, scoring TEXT,
   PRIMARY KEY (variant, dataset, sample, repeat_index)) WITHOUT ROWID;
 
 -- each start of a variant's server, numbered from 1 over all sessions: the incarnation that an answer came from. end_kind: stopped,

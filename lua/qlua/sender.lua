@@ -52,6 +52,11 @@ local function failure_of(reply, request, dialect)
   return err
 end
 
+-- Who reads the reply: a request made by a means of scoring is read by that means, later; here only its shape is looked at.
+local function reader_of(self, ask)
+  return ask.request and { name = "scoring", read = openai.read_value } or self.dialect
+end
+
 -- The key leaves out what differs between two sessions of one run: the address, and the name the model is served by.
 local function key_of(self, ask, request)
   local model = request.body.model
@@ -62,19 +67,22 @@ local function key_of(self, ask, request)
   return key
 end
 
+local PROMPT_FIELDS = { prompt = true, messages = true, input_ids = true, text = true, content = true, input = true }
+
 -- What is stored of the body: its fields without the prompt, which has a table of its own.
 local function params_of(body)
   local params = {}
   for field, value in pairs(body) do
-    if field ~= "prompt" and field ~= "messages" then params[field] = value end
+    if not PROMPT_FIELDS[field] then params[field] = value end
   end
   return json.encode(params)
 end
 
 function sender:transmit(request, text)
   return without_secrets(self.client:send {
-    method = request.method, url = self.server.base_url .. request.path .. (self.server.query or ""), unix_socket = self.server.unix_socket,
-    headers = self.headers, body = text, sse = request.sse,
+    method = request.method,
+    url = (request.is_root and self.server.root_url or self.server.base_url) .. request.path .. (self.server.query or ""),
+    unix_socket = self.server.unix_socket, headers = self.headers, body = text, sse = request.sse,
     connect_ms = self.timeouts.connect_ms, first_byte_ms = self.timeouts.first_byte_ms,
     idle_ms = self.timeouts.idle_ms, total_ms = self.timeouts.total_ms,
   })
@@ -106,7 +114,7 @@ local function is_server_gone(self, failure, is_last_try)
 end
 
 -- Sent when nobody holds the server's workers back. Only what is really on its way is in flight for the watch.
-local function watched(self, seat, request, text)
+local function watched(self, ask, seat, request, text)
   local gate = backoff_of(self)
   if not gate:enter(self.is_stopped) then
     local cancelled = { kind = "cancelled", text = "the run was stopped" }
@@ -116,7 +124,7 @@ local function watched(self, seat, request, text)
   local is_sent, reply = pcall(self.transmit, self, request, text)
   gate:leave()
   if not is_sent then error(reply, 0) end
-  local failure, response = failure_of(reply, request, self.dialect)
+  local failure, response = failure_of(reply, request, reader_of(self, ask))
   if seat then self.watch:came_back(seat, failure) end
   return reply, failure, response
 end
@@ -126,7 +134,7 @@ local function try_until_final(self, ask, request, seat)
   local tries, alike = 0, {} -- alike: how often each kind of failure was seen, since some are worth one more try only
   while true do
     tries = tries + 1
-    local reply, failure, response = watched(self, seat, request, text)
+    local reply, failure, response = watched(self, ask, seat, request, text)
     if not failure then return reply, tries, nil, response end
     if self.is_stopped() or failure.kind == "cancelled" and not is_server_gone(self, failure, true) then
       return reply, tries, { kind = "cancelled", text = "the run was stopped" }
@@ -148,15 +156,16 @@ local function try_until_final(self, ask, request, seat)
 end
 
 --- Ask once.
--- @tparam table ask dataset, sample, repeat_index, turn, part, mode, prompt, prompt_sha256, continuation, sampling, endpoint, stream, model
+-- @tparam table ask request (a Request that is ready; else the dialect makes it), dataset, sample, repeat_index, turn, part, mode,
+--   prompt, prompt_sha256, continuation, sampling, endpoint, stream, model
 -- @treturn ?table Response, with `reply` facts in response.sent; or nil and err { outcome=, text=, kind= }
 function sender:ask(ask)
-  local request = self.dialect.request(ask)
+  local request = ask.request or self.dialect.request(ask)
   local key = key_of(self, ask, request)
   local stored = self.store:find_reply(key)
   if stored then
     stored.events = request.sse and self.split_events(stored.body, stored.stamps) or nil
-    local failure, response = failure_of(stored, request, self.dialect)
+    local failure, response = failure_of(stored, request, reader_of(self, ask))
     if response then
       if self.observe then self.observe(response, ask) end
       response.sent = { tries = stored.tries, marks = stored.marks, session = stored.session,

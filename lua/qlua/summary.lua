@@ -15,6 +15,7 @@ local json = require "qlua.core.json"
 local load = require "qlua.summary.load"
 local measure = require "qlua.summary.measure"
 local outcomes = require "qlua.outcomes"
+local repeated = require "qlua.summary.repeats"
 local verdict = require "qlua.summary.verdict"
 
 local summary = {}
@@ -194,6 +195,8 @@ local function cell_result(one, dataset, known, max_error_rate)
     result.headline_average = dataset.group_average or "micro"
     result.categories = category_results(result.groups, dataset.group_categories)
   end
+  result.repeated = repeated.of(one, known)
+  result.scoring = next(one.scoring) and one.scoring or nil
   add_speed(result, one, known.has_text)
   return result
 end
@@ -270,13 +273,14 @@ end
 --- Build the Summary of a run.
 -- @tparam function rows an iterator over answer rows: `{ variant, dataset, sample, repeat_index, group, outcome, score,
 -- scores = { scorer → { outcome, score, value } }, value, finish, prompt_tokens, completion_tokens, count_source,
--- latency_ns, ttft_ns, gaps, start_ns, end_ns, session, tries, turns, text_sha256, prompt_sha256, candidates }`; in any order,
+-- latency_ns, ttft_ns, gaps, start_ns, end_ns, session, tries, turns, text_sha256, prompt_sha256, candidates, scoring }`; in any order,
 -- none held on to (of the baseline the candidates are; what comes before it has to wait for them)
 -- @tparam table run `{ id, simulated, started_at, finished_at, model, variants, datasets, config, manifest,
 -- baseline, control, health, telemetry, instrument, load, notices }`; `notices` is what a reader must know
 -- (`qlua.notices`); `instrument` as for `qlua.summary.instrument`, `load` as for
 -- `qlua.summary.load`; `control` `{ name, share, expected }` is the baseline's second pass, whose rows come under
--- that name; `health` what `qlua.health` counted; `telemetry` the rows of `qlua.telemetry`; a dataset's `expected` says how many
+-- that name; `health` what `qlua.health` counted; `telemetry` the rows of `qlua.telemetry`;
+-- `turned` what `qlua.permute` made of turned questions; a dataset's `expected` says how many
 -- answers (questions times repeats) a complete run has, its
 -- `group_categories` to which category a group belongs
 -- @treturn table the Summary
@@ -302,6 +306,7 @@ function summary.build(rows, run)
       local base = state.cells[run.baseline] and state.cells[run.baseline][dataset.name]
       if one then
         local measured = cell_result(one, dataset, known, limit)
+        measured.turned = run.turned and run.turned[variant.name] and run.turned[variant.name][dataset.name]
         if base and variant.name ~= run.baseline then
           measured.against_baseline = compare(base, one, known.num_slots, known.repeats)
         end

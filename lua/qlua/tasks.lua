@@ -403,8 +403,9 @@ end
 -- @treturn[1] table the Sample it asks
 -- @treturn[2] nil
 -- @treturn[2] table err
-function Task:prompt(i)
-  local sample, err = self:sample(i)
+function Task:prompt(i, given)
+  local sample, err = given, nil
+  if not sample then sample, err = self:sample(i) end
   if not sample then
     return nil, err
   end

@@ -10,6 +10,8 @@ local load = require "markdown.load"
 local load_say = require "markdown.load_say"
 local q = require "qlua"
 local say = require "markdown.say"
+local repeats = require "markdown.repeats"
+local servers = require "markdown.servers"
 local verdict = require "markdown.verdict"
 local verdict_say = require "markdown.verdict_say"
 
@@ -405,10 +407,11 @@ return q.report {
   summary = { en = "The report as Markdown", zh = "Markdown 格式的报告" },
   format = "markdown",
   extension = "md",
-  say = { report = say, verdict = verdict_say, load = load_say },
+  say = { report = say, verdict = verdict_say, load = load_say, servers = servers.say, repeats = repeats.say },
 
   layout = function(page, summary)
     head(page, summary)
+    servers.warnings(page, summary)
     if #summary.dataset_order == 0 then return under_load_only(page, summary) end
     judged(page, summary)
     variants(page, summary)
@@ -422,6 +425,9 @@ return q.report {
     load.load(page, summary, figures.load)
     scorers(page, summary)
     for _, dataset in ipairs(summary.dataset_order) do group_table(page, summary, dataset) end
+    repeats.section(page, summary)
+    repeats.turned(page, summary)
+    servers.section(page, summary)
     method(page, summary)
     load.instrument(page, summary)
     if is_compared(summary) then

@@ -14,16 +14,26 @@ local function labels_of(sample)
   return labels
 end
 
+-- Where labels have several texts that are added up: which one wins by its first text alone; nil where they have one.
+local function alone(given, labels)
+  local best
+  for index, label in ipairs(given) do
+    if label.alone and (not best or label.alone > given[best].alone) then best = index end
+  end
+  return best and labels[best]
+end
+
 local function likeliest(given, labels)
   local best
   for index, label in ipairs(given) do
     if label.logprob and not label.bounded and (not best or label.logprob > given[best].logprob) then best = index end
   end
   if not best then return nil, "no_answer" end
-  for _, label in ipairs(given) do -- a label that was not listed may be as likely
-    if label.bounded and label.logprob and label.logprob >= given[best].logprob then return nil, "ambiguous" end
+  for index, label in ipairs(given) do -- a label that was not listed may be as likely, and so may one of whose texts one was not
+    local bound = label.bounded and label.logprob or label.ceiling
+    if index ~= best and bound and bound >= given[best].logprob then return nil, "ambiguous" end
   end
-  return { value = labels[best], how = "logprob" }
+  return { value = labels[best], how = "logprob", alone = alone(given, labels) }
 end
 
 return q.scorer {
@@ -39,7 +49,9 @@ return q.scorer {
   score = function(answer, sample)
     local target = sample.target
     if math.type(target) == "integer" then target = labels_of(sample)[target + 1] end
-    return answer.value == target and 1 or 0
+    local value = answer.value == target and 1 or 0
+    if not answer.alone then return value end
+    return { value = value, metrics = { summed = value, alone = answer.alone == target and 1 or 0 } }
   end,
 
   examples = {
@@ -48,6 +60,8 @@ return q.scorer {
     { text = "\\boxed{\\text{C}}", target = 2, score = 1 },
     { text = "A dog barks.", target = 0, outcome = "no_answer" },
     { text = "The answer is A or B.", target = 0, outcome = "ambiguous" },
+    { response = { labels = { { logprob = -1, alone = -1 }, { logprob = -0.8, alone = -2 } } }, target = 1, score = 1 },
+    { response = { labels = { { logprob = -1, ceiling = -0.5 }, { logprob = -0.8 } } }, target = 1, outcome = "ambiguous" },
     { response = { labels = { { logprob = -2.0 }, { logprob = -0.1 }, { logprob = -5, bounded = true } } }, target = 1,
       score = 1 },
   },

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- llama.cpp: `llama-server`, one process per variant; the variant's model is a GGUF file, which is its quantization.
--- What is not obvious: `-c` is shared by the slots of `-np`; echo is accepted and ignored, so whole texts cannot be scored;
+-- What is not obvious: `-c` is shared by the slots of `-np`; echo is accepted and ignored, so a text is scored token by token;
 -- log-probabilities come in chat's shape over both endpoints; it does not end on SIGTERM while a client is connected.
 local q = require "qlua"
 
@@ -45,9 +45,10 @@ return q.server {
   tested = {
     { version = "v0.5.0", mode = "generate, letter", seen = "read" },
   },
-  capabilities = { generate = true, letter = true,
-    loglikelihood = { en = "llama-server accepts echo and ignores it, so a text cannot be scored; mode letter works",
-      zh = "llama-server 接受 echo 但不生效，无法对整段文本打分；可改用 letter 模式" } },
+  capabilities = { generate = true, letter = true, loglikelihood = true },
+  -- A token that is forced is reported with its probability as it was before the bias.
+  tokenize = "content",
+  score = { loglikelihood = { "forced" }, letter = { "logit_bias", "top_logprobs" }, options = { bias_form = "pairs", bias = 1000 } },
   sampling = knows.sampling, template_kwargs = true,
   key_env = "LLAMA_API_KEY", unix_socket = true, health = "/health",
   port_line = "listening on http://[^%s]*:(%d+)",

@@ -48,9 +48,14 @@ return q.server {
   name = "llama_cpp_python",
   summary = { en = "llama-cpp-python's server, started and stopped for each variant (GGUF files)",
     zh = "llama-cpp-python 的服务，为每个变体启动和停止（GGUF 文件）" },
-  capabilities = { generate = true, letter = true,
-    loglikelihood = { en = "llama-cpp-python shifts the log-probabilities of an echoed prompt by one token; mode letter works",
-      zh = "llama-cpp-python 回显提示词时对数概率错位一个词元；可改用 letter 模式" } },
+  tested = {
+    { version = "0.3.36", mode = "generate, letter, loglikelihood", seen = "run" },
+  },
+  capabilities = { generate = true, letter = true, loglikelihood = true },
+  -- Echo is right only for models that begin a text with a token of their own: the probe tells, and token by token it goes too.
+  tokenize = "input",
+  score = { loglikelihood = { "echo_text", "stepwise" }, letter = { "top_logprobs" },
+    options = { prompt = "text", top_logprobs = 64, bias = 100, bias_reported = "after" } },
   sampling = knows.sampling, key_env = "API_KEY", health = "/v1/models", grace_ms = 15000,
 
   check = function(variant, context)
@@ -95,6 +100,7 @@ return q.server {
   end,
 
   request = function(ask)
+    if ask.mode == "letter" then ask.top_logprobs = 64 end -- as many as one likes
     local request = q.openai.request(ask, knows)
     -- Fields that it does not know are ignored, and its own defaults hold.
     if request.body.top_k and request.body.top_k < 0 then request.body.top_k = 0 end

@@ -44,7 +44,10 @@ return q.server {
   tested = {
     { version = "2026-09 sources", mode = "generate, loglikelihood, letter", seen = "read" },
   },
-  capabilities = { generate = true, loglikelihood = true, letter = true, min_tokens = true },
+  capabilities = { generate = true, loglikelihood = true, letter = true },
+  min_tokens = true,
+  tokenize = "prompt",
+  score = { loglikelihood = { "generate_logprob" }, letter = { "token_ids_logprob", "top_logprobs" } },
   sampling = knows.sampling, template_kwargs = true,
   health = "/health_generate", grace_ms = 30000,
 

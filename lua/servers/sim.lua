@@ -34,7 +34,7 @@ local function dataset_list(plan)
   local list = {}
   for i, one in ipairs(plan or {}) do
     list[i] = { dataset = one.dataset, data_dir = one.data_dir, mode = one.mode, shots = one.shots, limit = one.limit,
-      args = one.args, form = one.form, endpoint = one.endpoint }
+      args = one.args, form = one.form, permute = one.permute, permute_seed = one.permute_seed, endpoint = one.endpoint }
   end
   return q.json.array(list)
 end
@@ -51,6 +51,9 @@ return q.server {
   capabilities = { generate = true, loglikelihood = true, letter = true },
   sampling = q.openai.extended_sampling, template_kwargs = true,
   key_env = KEY_ENV, unix_socket = true, health = "/health",
+  tokenize = "prompt",
+  score = { loglikelihood = { "echo_text", "prompt_logprobs", "echo_ids" },
+    letter = { "top_logprobs", "logprob_token_ids", "logit_bias" } },
   grace_ms = 5000,
 
   start = function(variant, context)
@@ -58,7 +61,9 @@ return q.server {
     local ledger = context.write_file(variant.name .. ".ledger.jsonl", "")
     local path = context.write_file(variant.name .. ".plan.json", q.json.encode {
       variant = variant.name, served_model = context.served_name, seed = sim.seed, accuracy = sim.accuracy,
-      latency = latency_of(sim.latency), rerun_flip = sim.rerun_flip, hostile = sim.hostile, faults = q.json.array(fault_list(sim.faults)),
+      latency = latency_of(sim.latency), rerun_flip = sim.rerun_flip, hostile = sim.hostile,
+      sampled_flip = sim.sampled_flip, faults = q.json.array(fault_list(sim.faults)),
+      quirks = sim.quirks and q.json.array(sim.quirks),
       max_model_len = variant.server.max_model_len, max_running = variant.server.max_num_seqs,
       api_key_env = KEY_ENV, datasets = dataset_list(context.plan),
     })

@@ -60,6 +60,9 @@ local NO_LOGPROBS = { en = "transformers serve gives no log-probabilities; ask i
 return q.server {
   name = "transformers",
   summary = { en = "transformers serve, started and stopped for each variant", zh = "transformers serve，为每个变体启动和停止" },
+  tested = {
+    { version = "5.24.0", mode = "generate", seen = "read" },
+  },
   capabilities = { generate = true, letter = NO_LOGPROBS, loglikelihood = NO_LOGPROBS },
   sampling = knows.sampling, template_kwargs = true, names_itself = true, health = "/health", grace_ms = 15000,
   echoes = function(asked, said) return said == asked or said:match "^(.*)@[^@]*$" == asked end,

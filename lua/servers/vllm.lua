@@ -93,9 +93,12 @@ return q.server {
   tested = {
     { version = "0.26 to 0.30", mode = "generate, loglikelihood, letter", seen = "read" },
   },
-  capabilities = { generate = true, loglikelihood = true, letter = true, min_tokens = true },
+  capabilities = { generate = true, loglikelihood = true, letter = true },
+  min_tokens = true,
   sampling = knows.sampling, template_kwargs = true,
   key_env = "VLLM_API_KEY", unix_socket = true, health = "/health",
+  tokenize = "prompt",
+  score = { loglikelihood = { "prompt_logprobs", "echo_ids", "echo_text" }, letter = { "logprob_token_ids", "top_logprobs" } },
   grace_ms = 30000,
 
   check = function(variant, context)

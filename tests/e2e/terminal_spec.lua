@@ -128,6 +128,30 @@ describe("on a terminal", function()
     end
   end)
 
+  it("a load shows its courses in place, at any width, and leaves lines that stay", function()
+    local sim = support.sim { "--ttft-ms", "30", "--itl-ms", "5" }
+    for _, case in ipairs { { columns = 90 }, { columns = 40 }, { columns = 90, env = { LANG = "C", LC_ALL = "C" } } } do
+      support.command { "rm", "-rf", folder .. "/results" }
+      local result = support.terminal({ "load", "--url", sim.url, "--model", "qlua-sim", "--random-input", "8", "--random-output", "8",
+        "--ignore-eos", "--rate", "25", "--duration", "2.5", "--out", folder .. "/results" },
+        { folder = folder, columns = case.columns, env = case.env })
+      assert.equal(0, result.code, result.screen)
+      local lines, seen = emulate(shown_by(result), case.columns)
+      local final = table.concat(lines, "\n")
+      for _, wanted in ipairs { "TTFT", "ITL", " req/s", " in flight", "errors 0" } do
+        assert.is_truthy(seen:find(wanted, 1, true), wanted)
+      end
+      assert.is_nil(final:find "TTFT  ", "the block is left on the screen:\n" .. final)
+      assert.is_truthy(final:find "qlua%-sim rate=25: %d+ requests in", final)
+      if case.env then
+        assert.is_nil(result.screen:find "[\128-\255]", result.screen:match "[^\n]*[\128-\255][^\n]*")
+      else
+        assert.is_truthy(seen:find "TTFT  [▁▂▃▄▅▆▇█]")
+      end
+    end
+    sim.stop()
+  end)
+
   it("in the locale C there is nothing but ASCII", function()
     local result = support.terminal(words(), { folder = folder, env = { LANG = "C", LC_ALL = "C" } })
     assert.equal(0, result.code)

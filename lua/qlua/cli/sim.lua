@@ -65,6 +65,7 @@ local function given_plan(opts)
   end
   if opts.accuracy then given.accuracy = { default = opts.accuracy } end
   if opts.invalid then given.invalid = opts.invalid end
+  if opts.quirk then given.quirks = opts.quirk end
   add_datasets(given, opts)
   local is_right, wrong = add_faults(given, opts)
   if is_right then is_right, wrong = add_hostile(given, opts) end
@@ -106,6 +107,17 @@ local function exit_at_start(plan)
   return plan.exit_at_start.code or 1
 end
 
+-- The answers of each seed, made when it is first asked for.
+local function drawer(plan)
+  if not next(plan.sampled_flip) then return nil end
+  local books = {}
+  return function(seed)
+    books[seed] = books[seed] or assert(book.build(setmetatable({ is_rerun = true, rerun_flip = plan.sampled_flip,
+      drawn = "\31" .. seed }, { __index = plan }), open_task))
+    return books[seed]
+  end
+end
+
 local function wait_for_signal(plan, server)
   task.park(function(wake)
     task.on_signal(task.SIGTERM, hostile.on_term(plan, server, wake))
@@ -137,7 +149,7 @@ local function run(opts)
   end
   hostile.load(plan)
   plan.served_model = plan.hostile.identity or plan.served_model
-  local answering = service.new(plan, pages, api_key, again)
+  local answering = service.new(plan, pages, api_key, again, drawer(plan))
   local server
   server, err = core.serve({ host = plan.host, port = plan.port or 8000, unix_socket = plan.unix_socket,
     max_running = plan.max_running, send_log = plan.send_log, reuse_port = plan.hostile.reuse_port },
@@ -199,6 +211,8 @@ return {
     option("api-key-env", "NAME", nil, "environment variable with the key that /v1 asks for", "存放 /v1 所需密钥的环境变量名"),
     option("fault", "KIND[:SHARE]", nil, "inject a fault, e.g. 429:0.02, rst:0.01, stall:0.01:stall_ms=5000 (repeatable)",
       "注入故障，如 429:0.02、rst:0.01、stall:0.01:stall_ms=5000（可重复）", { repeated = true }),
+    option("quirk", "NAME", nil, "hold for every request something that servers do wrong without a word (repeatable; docs/sim.md)",
+      "对每个请求都表现出某种不声不响的错误行为（可重复；见 docs/sim.md）", { repeated = true }),
     option("hostile", "FIELD=VALUE", nil, "do as bad servers do, e.g. children=2, wedge_after=20 (docs/sim.md; repeatable)",
       "模拟有问题的服务，如 children=2、wedge_after=20（见 docs/sim.md，可重复）", { repeated = true }),
     option("ledger", "FILE", nil, "write what was planted, one JSON line per question", "写出预设内容，每题一行 JSON"),

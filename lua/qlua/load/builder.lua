@@ -35,8 +35,7 @@ end
 
 local function fix_length(self, body, length)
   body.ignore_eos = true
-  local can = self.dialect.capabilities or {}
-  if can.min_tokens then body.min_tokens = length end
+  if self.dialect.min_tokens then body.min_tokens = length end
 end
 
 --- The request of one turn.

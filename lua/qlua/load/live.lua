@@ -91,13 +91,14 @@ function live.sparkline(values, ascii)
   return table.concat(parts)
 end
 
-local function milliseconds(ns) return ns and ("%.1f ms"):format(ns / 1e6) or "–" end
+local function missing(self) return self.ascii and "-" or "–" end
+local function milliseconds(self, ns) return ns and ("%.1f ms"):format(ns / 1e6) or missing(self) end
 
 local function course_line(self, name)
   local p, values = self.current, {}
   local last = p.last[name]
   for i, point in ipairs(p.course[name]) do values[i] = point.p50 or false end
-  local figures = last and phrase(self, "quantiles", milliseconds(last.p50), milliseconds(last.p99)) or "…"
+  local figures = last and phrase(self, "quantiles", milliseconds(self, last.p50), milliseconds(self, last.p99)) or "…"
   return ("%s  %s  %s"):format(phrase(self, name), live.sparkline(values, self.ascii), self.ascii and figures:gsub("…", "...") or figures)
 end
 
@@ -116,8 +117,9 @@ local function gpu_lines(self, lines)
   local p, now = self.current, self.now_ns()
   if self.gpu and now - (p.gpu_ns or 0) >= SECOND then p.gpu_now, p.gpu_ns = self.gpu(), now end
   for _, device in ipairs(p.gpu_now or {}) do
-    lines[#lines + 1] = phrase(self, "gpu", device.index, device.memory_bytes and ("%.1f"):format(device.memory_bytes / 2 ^ 30) or "–",
-      device.power_w and ("%.0f"):format(device.power_w) or "–")
+    lines[#lines + 1] = phrase(self, "gpu", device.index,
+      device.memory_bytes and ("%.1f"):format(device.memory_bytes / 2 ^ 30) or missing(self),
+      device.power_w and ("%.0f"):format(device.power_w) or missing(self))
   end
 end
 
@@ -171,7 +173,7 @@ local function plain_line(self)
     local last = p.last[name]
     if last then
       list[#list + 1] = ("%s %s"):format(phrase(self, name):gsub(" +$", ""),
-        phrase(self, "quantiles", milliseconds(last.p50), milliseconds(last.p99)))
+        phrase(self, "quantiles", milliseconds(self, last.p50), milliseconds(self, last.p99)))
     end
   end
   return ("%s %s: %s"):format(p.variant, p.point, table.concat(list, phrase(self, "comma"))) .. "\n"

@@ -54,7 +54,8 @@ function terminal.wrap(s, width, indent)
   local list = pieces(s)
   for i, piece in ipairs(list) do
     local columns = text.width((piece:gsub(" $", "")))
-    local tail = NO_START[list[i + 1]] and text.width(list[i + 1]) or 0
+    local tail, after = 0, i + 1 -- what must stay on the line with it
+    while NO_START[list[after]] do tail, after = tail + text.width(list[after]), after + 1 end
     if used + columns + tail > width and used > text.width(indent) and not NO_START[piece] then flush() end
     while used + columns > width and columns > 1 do -- a word longer than the line is broken
       local room, head = width - used, {}

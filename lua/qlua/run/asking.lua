@@ -7,6 +7,8 @@ local http = require "qlua.core.http"
 local json = require "qlua.core.json"
 local outcomes = require "qlua.outcomes"
 local pipeline = require "qlua.pipeline"
+local qualifying = require "qlua.run.qualifying"
+local scoring = require "qlua.scoring"
 local restarts = require "qlua.supervisor.restarts"
 local selfcheck = require "qlua.load.selfcheck"
 local sender = require "qlua.sender"
@@ -55,12 +57,13 @@ local function new_job(self, one, dataset, server, client)
     task = dataset.task, script = dataset.script, dataset = dataset, variant = one.variant, mode = dataset.mode,
     endpoint = asking.endpoint_of(one, dataset), model = server.model, args = dataset.args,
     sampling = one.variant.generation, stream = config.benchmark.collect_latency, scorers = dataset.scorers,
-    sender = new_sender(self, one, server, client), store = self.store, repeat_index = 0,
+    sender = new_sender(self, one, server, client), store = self.store, repeat_index = 0, repeats = dataset.repeats,
     concurrency = account and account.concurrency or config.benchmark.concurrency, is_again = (server.life or 1) > 1,
     is_quarantined = account and function(sample)
       return account:is_quarantined { variant = one.name, dataset = dataset.name, sample = sample }
     end,
     extra_body = one.variant.server.extra_body,
+    scoring = scoring.of(one.dialect, one.variant, server.qualification and server.qualification.means),
     wall_offset_of = function(number) return session.wall_offset_of(self, number) end,
     is_stopped = function() return self.stopped end,
     on_progress = function(tally) self.progress:tick(tally) end,
@@ -112,7 +115,7 @@ end
 local function ask_dataset(self, one, dataset, server, client)
   local phase = self.store:open_phase(one.name, dataset.name, clock.now_ns() + self.wall_offset_ns)
   local job = new_job(self, one, dataset, server, client)
-  self.progress:phase(one.name, dataset.name, dataset.task:size(), 0, count_known(self, one, dataset))
+  self.progress:phase(one.name, dataset.name, dataset.task:size() * dataset.repeats, 0, count_known(self, one, dataset))
   local measured_from = self.telemetry:begin_phase()
   local tally = pipeline.ask(job)
   self.telemetry:end_phase(measured_from, { phase = phase, variant = one.name, dataset = dataset.name })
@@ -127,7 +130,7 @@ end
 
 local function has_all(self, one, datasets)
   for _, dataset in ipairs(datasets) do
-    if count_known(self, one, dataset) < dataset.task:size() then return false end
+    if count_known(self, one, dataset) < dataset.task:size() * dataset.repeats then return false end
   end
   return true
 end
@@ -138,7 +141,8 @@ local function control_of(self, one) return self.control and self.control.of == 
 --- Is there nothing left to ask of a variant?
 function asking.is_complete(self, one)
   local again = control_of(self, one)
-  return has_all(self, one, self.made.datasets) and (not again or has_all(self, again.one, again.datasets))
+  if not (has_all(self, one, self.made.datasets) and has_all(self, one, self.made.turned)) then return false end
+  return (not again or has_all(self, again.one, again.datasets))
 end
 
 local function why_stopped(one, dataset, server, stop)
@@ -163,14 +167,25 @@ end
 
 local function ask_all(self, one, server, client)
   local err = ask_datasets(self, one, self.made.datasets, server, client)
+    or ask_datasets(self, one, self.made.turned, server, client)
   local again = control_of(self, one)
   if err or not again then return err end
   return ask_datasets(self, again.one, again.datasets, server, client)
 end
 
+-- Where the labels of mode letter are asked for.
+local function label_endpoint(self, one)
+  for _, dataset in ipairs(self.made.datasets) do
+    if dataset.mode == "letter" then return asking.endpoint_of(one, dataset) end
+  end
+end
+
 --- Ask a running server all that is not answered yet. What the client counted meanwhile is kept for the report's self-check.
 -- @treturn ?table err the first error that ends the variant
 function asking.all(self, one, server, client)
+  local refused = qualifying.run(self, one, server, client, { timeouts = asking.timeouts_of(self.made.config.benchmark),
+    endpoint = asking.endpoint_of(one, self.made.datasets[1]), label_endpoint = label_endpoint(self, one) })
+  if refused then return refused end
   warm_up(self, one, server, client)
   local before, starved, from_ns = client:stats(), starvation.ns(), clock.now_ns()
   local err = ask_all(self, one, server, client)

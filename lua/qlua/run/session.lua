@@ -34,7 +34,8 @@ local function dataset_record(one)
   local names = {}
   for i, scorer in ipairs(one.scorers) do names[i] = scorer.name end
   return { summary = one.script.summary, mode = one.mode, shots = one.task.plan.n, split = one.task.split,
-    headline_scorer = names[1], headline_metric = one.headline_metric, scorers = json.array(names), expected = one.task:size(),
+    headline_scorer = names[1], headline_metric = one.headline_metric, scorers = json.array(names),
+    expected = one.task:size() * one.repeats,
     endpoint = one.endpoint or "completions", group_average = one.script.group_average,
     group_categories = categories_of(one.task), files = json.array(one.task.files),
     script_sha256 = one.script.sha256, tags = one.script.tags and json.array(one.script.tags) or nil }
@@ -95,6 +96,7 @@ function session.open(self)
   self.wall_offsets = {}
   local earlier = store:meta "manifest"
   facts.servers = earlier and earlier.servers or facts.servers -- of variants that earlier sessions have finished
+  facts.qualification = earlier and earlier.qualification
   self.manifest = facts
   store:meta("manifest", facts)
   store:meta("config", secrets.config(made.config))
@@ -107,6 +109,9 @@ function session.open(self)
   note_all(self)
   if self.control then store:put_variant(self.control.name, 1000, self.control.one.variant.identity, self.control.record) end
   for position, one in ipairs(made.datasets) do store:put_dataset(one.name, position, dataset_record(one)) end
+  for position, one in ipairs(made.turned) do
+    store:put_dataset(one.name, 1000 + position, { turned_of = one.turned_of, share = one.share, expected = one.task:size() })
+  end
   store:commit()
 end
 

@@ -57,7 +57,7 @@ end
 
 local function check_model(body, served)
   local model = given(body.model)
-  if model ~= nil and model ~= served then
+  if served and model ~= nil and model ~= served then
     problem.raise(404, "NotFoundError", ("The model `%s` does not exist."):format(tostring(model)), "model")
   end
 end
@@ -88,11 +88,46 @@ local function stream_options(body, wanted)
   return options
 end
 
+-- Ids as pieces; what this process has never written has no text, and so is nothing it could say.
+local function pieces_of(body, field)
+  local list = given(body[field])
+  if list == nil then return nil end
+  if type(list) ~= "table" then problem.invalid("list_type", field, "Input should be a valid list") end
+  local pieces = {}
+  for i, id in ipairs(list) do
+    pieces[i] = math.type(id) == "integer" and tokens.text { id }
+    if not pieces[i] then problem.bad(("token id %s is not in the vocabulary."):format(tostring(id)), field) end
+  end
+  return pieces
+end
+
+-- `{ "id": bias }`, or `[[id, bias]]`.
+local function bias_of(body)
+  local map, bias = given(body.logit_bias), nil
+  for key, value in pairs(type(map) == "table" and map or {}) do
+    if type(value) == "table" then key, value = value[1], value[2] end
+    local piece = math.tointeger(tonumber(key)) and tokens.text { math.tointeger(tonumber(key)) }
+    if piece and type(value) == "number" then
+      bias = bias or {}
+      bias[piece] = value
+    end
+  end
+  return bias
+end
+
+local function choice_of(body)
+  local outputs = given(body.structured_outputs)
+  local choice = type(outputs) == "table" and given(outputs.choice)
+  return type(choice) == "table" and #choice > 0 and choice or nil
+end
+
 local function common(body, served)
   check_model(body, served)
   check_sampling(body)
   local wanted = { stream = boolean(body, "stream"), stops = stops(body), ignore_eos = boolean(body, "ignore_eos"),
-    include_stop = boolean(body, "include_stop_str_in_output"), return_ids = boolean(body, "return_token_ids") }
+    include_stop = boolean(body, "include_stop_str_in_output"), return_ids = boolean(body, "return_token_ids"),
+    as_ids = boolean(body, "return_tokens_as_token_ids"), exact = pieces_of(body, "logprob_token_ids"), bias = bias_of(body),
+    choice = choice_of(body) }
   local options = stream_options(body, wanted)
   wanted.include_usage = options.include_usage == true
   wanted.continuous_usage = wanted.include_usage and options.continuous_usage_stats == true
@@ -120,7 +155,7 @@ end
 
 --- What a text completion asks for.
 -- @tparam table body decoded
--- @tparam string served the served model's name
+-- @tparam string|boolean served the served model's name; false: any is taken
 -- @treturn table `prompts`, `max_tokens`, `echo`, `logprobs`, `prompt_logprobs`, …
 function ask.completion(body, served)
   local wanted = common(body, served)
@@ -165,16 +200,18 @@ function ask.messages(body)
 end
 
 --- The pieces of a conversation under a template like ChatML, its marks being one piece each.
+-- @tparam[opt] boolean is_open the last message is to be continued: it has no end, and no turn begins after it
 -- @treturn {string,...}
-function ask.chat_pieces(messages)
+function ask.chat_pieces(messages, is_open)
   local pieces = {}
   local function put(...)
     for _, piece in ipairs { ... } do pieces[#pieces + 1] = piece end
   end
-  for _, message in ipairs(messages) do
+  for i, message in ipairs(messages) do
     put("<|im_start|>", message.role, "\n")
     local content = tokens.pieces(message.content)
     table.move(content, 1, #content, #pieces + 1, pieces)
+    if is_open and i == #messages then return pieces end
     put("<|im_end|>", "\n")
   end
   put("<|im_start|>", "assistant", "\n")

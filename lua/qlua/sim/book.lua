@@ -11,6 +11,7 @@ local chance = require "qlua.sim.chance"
 local file = require "qlua.core.file"
 local hash = require "qlua.core.hash"
 local json = require "qlua.core.json"
+local permute = require "qlua.permute"
 local recall = require "qlua.sim.recall"
 local replies = require "qlua.sim.replies"
 local scores = require "qlua.sim.scores"
@@ -146,7 +147,8 @@ end
 local function add_question(self, entry, at)
   local sample, prompt = entry.task:sample(at), entry.task:prompt(at)
   if not prompt then return end -- a row that is malformed: the runner says so, and asks nothing
-  local question = { entry = entry, at = at, id = sample.id }
+  -- A question with its choices turned is as hard as it is as it stands.
+  local question = { entry = entry, at = at, id = (sample.id:gsub("~%d+$", "")) }
   local number = #self.questions + 1
   self.questions[number] = question
   local text = prompt.text or book.conversation_key(prompt.messages)
@@ -157,7 +159,7 @@ local function add_question(self, entry, at)
   else
     add_choices(self, entry, question, sample, prompt, number, first)
   end
-  self.ledger[#self.ledger + 1] = json.encode { dataset = entry.dataset, id = question.id, mode = entry.mode,
+  self.ledger[#self.ledger + 1] = json.encode { dataset = entry.dataset, id = sample.id, mode = entry.mode,
     outcome = question.outcome, format = question.form and question.form.name, value = question.value }
 end
 
@@ -179,6 +181,10 @@ function book.build(plan, open_task)
     local kept = { task = task, dataset = name, mode = task.mode or entry.mode or "generate", accuracy = accuracy }
     if not (task.script and task.script.converse) then -- what several turns will be is not known beforehand
       for at = 0, task:size() - 1 do add_question(self, kept, at) end
+      if (entry.permute or 0) > 0 and kept.mode ~= "generate" then
+        local turned = setmetatable({ task = permute.task(task, entry.permute, entry.permute_seed or 0, name) }, { __index = kept })
+        for at = 0, turned.task:size() - 1 do add_question(self, turned, at) end
+      end
     end
   end
   table.insert(self.ledger, 1, json.encode { simulated = true, seed = plan.seed, variant = plan.variant,

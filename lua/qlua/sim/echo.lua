@@ -21,9 +21,13 @@ end })
 
 local function number(logprob) return ("%.6f"):format(math.max(logprob, -9999)) end
 
-local function top_object(top)
+local function as_id(piece) return ('"token_id:%d"'):format(tokens.id(piece)) end
+
+local function top_object(top, is_by_id)
   local parts = {}
-  for i, entry in ipairs(top) do parts[i] = quoted[entry.piece] .. ":" .. number(entry.logprob) end
+  for i, entry in ipairs(top) do
+    parts[i] = (is_by_id and as_id(entry.piece) or quoted[entry.piece]) .. ":" .. number(entry.logprob)
+  end
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
@@ -127,7 +131,8 @@ end
 -- @tparam table lists
 -- @tparam {string,...} pieces
 -- @tparam function tops i → function of k
-function echo.add_pieces(lists, pieces, tops)
+-- @tparam[opt] boolean is_by_id tokens are written as "token_id:N"
+function echo.add_pieces(lists, pieces, tops, is_by_id)
   local more = new_lists(lists.chars)
   for i, piece in ipairs(pieces) do
     local top = tops(i)(lists.k)
@@ -135,7 +140,8 @@ function echo.add_pieces(lists, pieces, tops)
     for _, entry in ipairs(top) do
       if entry.piece == piece then own = entry end
     end
-    add(more, piece, number(own.logprob), top_object(top), prompt_object(top))
+    add(more, piece, number(own.logprob), top_object(top, is_by_id), prompt_object(top))
+    if is_by_id then more.tokens[i] = as_id(piece) end
   end
   for _, name in ipairs(LISTS) do more[name] = table.concat(more[name], ",") end
   append(lists, more)

@@ -6,6 +6,7 @@ local file = require "qlua.core.file"
 local hostile = require "qlua.sim.hostile"
 local json = require "qlua.core.json"
 local nearest = require "qlua.nearest"
+local quirks = require "qlua.sim.quirks"
 local replies = require "qlua.sim.replies"
 local truth = require "qlua.sim.truth"
 
@@ -29,9 +30,10 @@ local FIELDS = { variant = "string", served_model = "string", seed = "count", ac
   invalid = "table", datasets = "table", latency = "table", faults = "table", max_model_len = "count",
   max_running = "count", ready_after_ms = "number", tokens_per_event = "count", stamp = "boolean", send_log = "string",
   role_event = "string", exit_at_start = "table", rerun_flip = "table", hostile = "table",
+  sampled_flip = "table", quirks = "table",
   api_key_env = "string", ledger = "string", host = "string", port = "count", unix_socket = "string" }
 local DATASET = { dataset = "string", data_dir = "any", mode = "string", shots = "count", limit = "count", args = "table",
-  endpoint = "string", form = "string", scorers = "table", split = "string" }
+  endpoint = "string", form = "string", scorers = "table", split = "string", permute = "share", permute_seed = "count" }
 local LATENCY = { ttft_ms = "number", itl_ms = "number", jitter = "share", per_running = "number",
   prefill_ms_per_token = "number" }
 local FAULT = { kind = "string", share = "share", first_n = "count", again = "boolean", after_n = "count",
@@ -99,6 +101,15 @@ local function check_faults(where, list)
   end
 end
 
+local function check_quirks(where, list)
+  for i, name in ipairs(list) do
+    if not quirks.kinds[name] then
+      complain(where, ("quirks[%d]"):format(i - 1), ("want one of %s, got \"%s\""):format(table.concat(names_of(quirks.kinds), ", "),
+        tostring(name)), nearest.hint(tostring(name), names_of(quirks.kinds)))
+    end
+  end
+end
+
 local function complete(given, where)
   local invalid = given.invalid
   if type(invalid) == "number" then given.invalid = nil end
@@ -106,9 +117,11 @@ local function complete(given, where)
   if type(invalid) == "table" then check_shares(where, "invalid", invalid, INVALID_KINDS) end
   check_shares(where, "accuracy", given.accuracy or {})
   check_shares(where, "rerun_flip", given.rerun_flip or {})
+  check_shares(where, "sampled_flip", given.sampled_flip or {})
   check_shares(where, "formats", given.formats or {}, set(replies.number_forms()))
   check_fields(where, "latency.", given.latency or {}, LATENCY)
   check_faults(where, given.faults or {})
+  check_quirks(where, given.quirks or {})
   check_fields(where, "hostile.", given.hostile or {}, hostile.FIELDS)
   local field, problem = hostile.problem(given.hostile or {})
   if field then complain(where, "hostile." .. field .. ":", problem) end
@@ -121,7 +134,9 @@ local function complete(given, where)
   made.variant = given.variant or "original"
   made.served_model = given.served_model or "qlua-sim"
   made.seed = given.seed or 1
-  made.rerun_flip, made.hostile = given.rerun_flip or {}, given.hostile or {}
+  made.sampled_flip = given.sampled_flip or {}
+  made.rerun_flip, made.quirks = given.rerun_flip or {}, given.quirks or {}
+  made.hostile = given.hostile or {}
   made.accuracy, made.formats = given.accuracy or {}, given.formats
   made.invalid = invalid_list(invalid)
   made.datasets, made.latency, made.faults = given.datasets or {}, given.latency or {}, given.faults or {}

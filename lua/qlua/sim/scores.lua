@@ -90,6 +90,14 @@ function scores.top_of(planned, k)
   return list
 end
 
+--- What any piece is worth where some are planned.
+function scores.value_of(planned, piece)
+  if planned[piece] then return planned[piece] end
+  local mass = 0
+  for _, logprob in pairs(planned) do mass = mass + math.exp(logprob) end
+  return (scores.unigram(piece)) + math.log(math.max(1 - mass, 1e-9))
+end
+
 local CLOSEST = 0.02 -- nats between the winner and the next: more than rounding to six digits closes
 local OWN_DRIFT = 0.03 -- nats by which each pass of each variant is off by itself
 

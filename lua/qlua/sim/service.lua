@@ -12,6 +12,7 @@ local hostile = require "qlua.sim.hostile"
 local json = require "qlua.core.json"
 local metrics = require "qlua.sim.metrics"
 local problem = require "qlua.sim.problem"
+local quirks = require "qlua.sim.quirks"
 local scores = require "qlua.sim.scores"
 local shapes = require "qlua.sim.shapes"
 local sys = require "qlua.core.sys"
@@ -30,10 +31,11 @@ local VERSION = "0.11.0+qlua.sim"
 -- @tparam table book
 -- @tparam ?string api_key
 -- @tparam ?table again the book of a second pass: what a request with `x-qlua-pass: control` is answered from
+-- @tparam ?function draw seed → book, of requests with a temperature
 -- @treturn table `answer(request)` is what the transport calls; set `server` before the first request
-function service.new(plan, book, api_key, again)
-  local self = setmetatable({ plan = plan, book = book, api_key = api_key, faults = faults.new(plan), count = 0,
-    metrics = metrics.new(plan.served_model), created = clock.wall_ns() // 1000000000,
+function service.new(plan, book, api_key, again, draw)
+  local self = setmetatable({ plan = plan, book = book, api_key = api_key, faults = faults.new(plan), count = 0, draw = draw,
+    quirks = quirks.set(plan.quirks), metrics = metrics.new(plan.served_model), created = clock.wall_ns() // 1000000000,
     ready_ns = clock.now_ns() + math.floor((plan.ready_after_ms or 0) * 1e6) }, service)
   if again then self.again = setmetatable({ book = again }, { __index = self, __newindex = self }) end
   return self
@@ -64,7 +66,8 @@ end
 local function new_reply(self, kind, request)
   self.count = self.count + 1
   local given = request.headers["x-request-id"]
-  return shapes.reply(kind, given or ("%016x%016x"):format(self.created, self.count), self.plan.served_model)
+  local name = self.quirks.other_model and "somebody-elses-model" or self.plan.served_model
+  return shapes.reply(kind, given or ("%016x%016x"):format(self.created, self.count), name)
 end
 
 local function stream_plan(self, reply, saying, wanted, key)
@@ -120,15 +123,31 @@ local function completion_choice(self, index, prompt, wanted)
     if wanted.echo then
       lists = wanted.logprobs == wanted.prompt_logprobs and echo.copy(scored) or echo_prompt(self, prompt, wanted.logprobs)
     end
-    echo.add_pieces(lists, saying.pieces, function(i) return saying.tops[i] end)
+    echo.add_pieces(lists, saying.pieces, function(i) return saying.tops[i] end, wanted.as_ids)
     parts.logprobs = echo.logprobs(lists)
   end
   count = count or voice.count(self.book, prompt)
   return shapes.completion_choice(parts), count, saying
 end
 
+-- What this server makes of a request that it does not quite obey.
+local function bent(self, wanted)
+  local set = self.quirks
+  if set.ignore_echo then wanted.echo, wanted.prompt_logprobs = false, nil end
+  if set.ignore_choice then wanted.choice = nil end
+  if set.few_logprobs then wanted.candidates_at_most = quirks.FEW end
+  if set.truncate then
+    local room = self.plan.max_model_len - (wanted.max_tokens or 1)
+    for i, prompt in ipairs(wanted.prompts or {}) do wanted.prompts[i] = quirks.end_of(prompt, room) end
+    if wanted.prompt_tokens then wanted.prompt_tokens = math.min(wanted.prompt_tokens, room) end
+  end
+  return wanted
+end
+
+local function name_wanted(self) return not self.quirks.any_model and self.plan.served_model end
+
 local function completion(self, request, body)
-  local wanted = ask.completion(body, self.plan.served_model)
+  local wanted = bent(self, ask.completion(body, name_wanted(self)))
   local longest_prompt = 0
   for _, prompt in ipairs(wanted.prompts) do longest_prompt = math.max(longest_prompt, voice.count(self.book, prompt)) end
   ask.check_length(wanted, longest_prompt, self.plan.max_model_len)
@@ -148,7 +167,7 @@ local function completion(self, request, body)
 end
 
 local function chat(self, request, body)
-  local wanted = ask.chat(body, self.plan.served_model)
+  local wanted = bent(self, ask.chat(body, name_wanted(self)))
   ask.check_length(wanted, wanted.prompt_tokens, self.plan.max_model_len)
   local reply, key = new_reply(self, "chatcmpl", request), wanted.prompt
   local saying = voice.say(self.book, key, wanted)
@@ -157,9 +176,19 @@ local function chat(self, request, body)
   return whole_plan(self, text, key, wanted.prompt_tokens, saying.count, saying.finish), key
 end
 
+-- At a temperature each seed has answers of its own, where the plan says how much they differ.
+local function drawn(self, body)
+  local seed, temperature = body.seed, tonumber(body.temperature)
+  if not self.draw or math.type(seed) ~= "integer" or not temperature or temperature <= 0 then return self end
+  return setmetatable({ book = self.draw(seed) }, { __index = self, __newindex = self })
+end
+
 local function generated(handler)
   return function(self, request)
-    local plan, key = handler(self, request, ask.decode(request.body))
+    local body = ask.decode(request.body)
+    self = drawn(self, body)
+    local plan, key = handler(self, request, body)
+    plan.body = quirks.spoil(self.quirks, plan.body)
     if hostile.is_wedged(self.plan, self.count) then return hostile.never(plan) end
     local question = self.book:find(key)
     -- Probes and free questions get through, where there are questions to hit: a run must be able to begin.
@@ -187,7 +216,7 @@ local function tokenize(self, request)
   local body = ask.decode(request.body)
   local pieces
   if body.messages then
-    pieces = ask.chat_pieces(ask.messages(body))
+    pieces = ask.chat_pieces(ask.messages(body), body.continue_final_message == true)
   elseif type(body.prompt) == "string" then
     pieces = tokens.pieces(body.prompt)
   else

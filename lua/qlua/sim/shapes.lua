@@ -61,26 +61,27 @@ end
 
 local function bytes_of(piece) return "[" .. table.concat({ piece:byte(1, -1) }, ",") .. "]" end
 
-local function chat_token(entry)
-  return ('"token":%s,"logprob":%.6f,"bytes":%s'):format(quote(entry.piece), entry.logprob, bytes_of(entry.piece))
+local function chat_token(entry, is_by_id)
+  local token = is_by_id and ("token_id:%d"):format(tokens.id(entry.piece)) or entry.piece
+  return ('"token":%s,"logprob":%.6f,"bytes":%s'):format(quote(token), entry.logprob, bytes_of(entry.piece))
 end
 
 -- One token of chat's logprobs.content, with the likeliest k.
-local function chat_logprob(saying, i, k)
+local function chat_logprob(saying, i, k, is_by_id)
   local top, piece = saying.tops[i](k), saying.pieces[i]
   local own = top[#top]
   local parts = {}
   for j, entry in ipairs(top) do
     if entry.piece == piece then own = entry end
-    if j <= k then parts[#parts + 1] = "{" .. chat_token(entry) .. "}" end
+    if j <= k then parts[#parts + 1] = "{" .. chat_token(entry, is_by_id) .. "}" end
   end
-  return ('{%s,"top_logprobs":[%s]}'):format(chat_token(own), table.concat(parts, ","))
+  return ('{%s,"top_logprobs":[%s]}'):format(chat_token(own, is_by_id), table.concat(parts, ","))
 end
 
-local function chat_logprobs(saying, first, last, k)
+local function chat_logprobs(saying, first, last, k, is_by_id)
   if not k then return "null" end
   local parts = {}
-  for i = first, last do parts[#parts + 1] = chat_logprob(saying, i, k) end
+  for i = first, last do parts[#parts + 1] = chat_logprob(saying, i, k, is_by_id) end
   return '{"content":[' .. table.concat(parts, ",") .. "]}"
 end
 
@@ -91,7 +92,7 @@ function shapes.chat(reply, saying, wanted)
   local message = ('{"role":"assistant","content":%s,"refusal":null,"annotations":null,"audio":null,'
     .. '"function_call":null,"tool_calls":[],"reasoning":null}'):format(quote(saying.text))
   local choice = ('{"index":0,"message":%s,"logprobs":%s,"finish_reason":%s,"stop_reason":%s,"token_ids":null}'):format(
-    message, chat_logprobs(saying, 1, #saying.pieces, wanted.logprobs), nullable(saying.finish),
+    message, chat_logprobs(saying, 1, #saying.pieces, wanted.logprobs, wanted.as_ids), nullable(saying.finish),
     nullable(saying.stop_reason))
   return frame("chat.completion", reply, choice, usage(wanted.prompt_tokens, saying.count))
 end

@@ -35,7 +35,7 @@ local function flips(plan, dataset, id, accuracy, is_right)
   local share = plan.rerun_flip and (plan.rerun_flip[dataset] or plan.rerun_flip.default) or 0
   if not plan.is_rerun or share == 0 then return false end
   local of = is_right and accuracy or 1 - accuracy
-  return of > 0 and chance.unit(plan.seed, "rerun", dataset, id, plan.variant) < share / 2 / of
+  return of > 0 and chance.unit(plan.seed, "rerun" .. (plan.drawn or ""), dataset, id, plan.variant) < share / 2 / of
 end
 
 --- What becomes of one question.

@@ -41,10 +41,19 @@ local function bounded(text, finish, ask)
   return saying
 end
 
+-- Any piece's log-probability at a place where one has a given value; the others share what it leaves.
+local function value_beside(piece, logprob)
+  return function(other)
+    if other == piece and logprob then return logprob end
+    return (scores.unigram(other)) + (logprob and math.log(math.max(1 - math.exp(logprob), 1e-9)) or 0)
+  end
+end
+
 local function with_tops(saying, logprob_at)
-  saying.tops = {}
+  saying.tops, saying.values = {}, {}
   for i, piece in ipairs(saying.pieces) do
     saying.tops[i] = function(k) return scores.top(piece, logprob_at(i), k) end
+    saying.values[i] = value_beside(piece, logprob_at(i))
   end
   return saying
 end
@@ -64,6 +73,7 @@ local function say_letter(book, question, ask)
   end
   local saying = with_tops(bounded(best, "stop", ask), function() return -0.01 end)
   saying.tops[1] = function(k) return scores.top_of(planned, k) end
+  saying.values[1] = function(piece) return scores.value_of(planned, piece) end
   return saying
 end
 
@@ -73,6 +83,49 @@ local function say_generic(prompt, ask)
   return with_tops(bounded(text, "stop", ask), function() return nil end)
 end
 
+-- One token with a great bias is what comes next; its log-probability is that of before.
+local function forced(saying, ask)
+  local piece
+  for biased, amount in pairs(ask.bias) do
+    if amount >= 50 then piece = biased end
+  end
+  if not piece or ask.max_tokens ~= 1 then return saying end
+  local value, tops = saying.values[1] and saying.values[1](piece) or (scores.unigram(piece)), saying.tops[1]
+  return { text = piece, pieces = { piece }, finish = "length", count = 1, values = saying.values, tops = { function(k)
+    local list = tops and tops(k) or {}
+    for _, entry in ipairs(list) do
+      if entry.piece == piece then return list end
+    end
+    list[#list + 1] = { piece = piece, logprob = value, rank = #list + 1 }
+    return list
+  end } }
+end
+
+-- Exactly these pieces as candidates, and the one that is said.
+local function with_exact(saying, pieces)
+  local tops, value = saying.tops[1], saying.values and saying.values[1]
+  if not tops or not value then return saying end
+  saying.tops[1] = function()
+    local list, has_own = {}, false
+    for i, piece in ipairs(pieces) do
+      list[i] = { piece = piece, logprob = value(piece), rank = i }
+      has_own = has_own or piece == saying.pieces[1]
+    end
+    if not has_own then list[#list + 1] = { piece = saying.pieces[1], logprob = value(saying.pieces[1]), rank = 1 } end
+    return list
+  end
+  return saying
+end
+
+local function chosen(saying, ask)
+  for _, choice in ipairs(ask.choice) do
+    if saying.text:find(choice, 1, true) then return with_tops(bounded(choice, "stop", ask), function() return nil end) end
+  end
+  return with_tops(bounded(ask.choice[1], "stop", ask), function() return nil end)
+end
+
+local say_freely
+
 --- What is said to a prompt.
 -- @tparam table book
 -- @tparam string prompt text, or a conversation's canonical JSON
@@ -80,6 +133,19 @@ end
 -- @treturn table saying
 -- @treturn ?table the question, when the book knows it
 function voice.say(book, prompt, ask)
+  local saying, question = say_freely(book, prompt, ask)
+  if ask.choice then saying = chosen(saying, ask) end
+  if ask.bias then saying = forced(saying, ask) end
+  if ask.exact then saying = with_exact(saying, ask.exact) end
+  if ask.candidates_at_most then
+    for i, tops in ipairs(saying.tops or {}) do
+      saying.tops[i] = function(k) return tops(math.min(k, ask.candidates_at_most)) end
+    end
+  end
+  return saying, question
+end
+
+function say_freely(book, prompt, ask)
   local question, continuation = book:find(prompt)
   if not question or continuation then return say_generic(prompt, ask), question end
   if question.winner then return say_letter(book, question, ask), question end

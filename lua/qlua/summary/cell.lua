@@ -12,7 +12,7 @@ cell.__index = cell
 function cell.new()
   return setmetatable({
     num_total = 0, retries = 0, retried = 0, cut = 0, cut_correct = 0, judged_score = 0, is_graded = false,
-    counts = {}, sources = {}, scorers = {}, groups = {},
+    counts = {}, sources = {}, scoring = {}, scorers = {}, groups = {},
     latency = {}, ttft = {}, tpot = {}, pause = {}, completion = {}, prompt = {}, starts = {}, ends = {}, sessions = {},
     outcome = {}, text = {}, value = {}, prompt_tokens = {}, prompt_sha256 = {}, tokens = {}, is_cut = {},
   }, cell)
@@ -79,6 +79,14 @@ local function add_group(self, row, class)
   if class == "correct" then group.num_correct = group.num_correct + 1 end
 end
 
+-- How often which means was taken, a label was cut off, a second means had to decide, a boundary was moved back.
+local function add_scoring(counts, scoring)
+  count(counts, "by_" .. tostring(scoring.means))
+  if scoring.was_cut then count(counts, "bounded") end
+  if scoring.is_escalated then count(counts, "escalated") end
+  if scoring.moved_back then count(counts, "moved_back") end
+end
+
 --- Count one answer.
 -- @tparam table row an answer row of the store
 -- @tparam integer slot the question's number in the dataset
@@ -113,6 +121,7 @@ function cell:add(row, slot, has_text)
   if row.completion_tokens then push(self.completion, row.completion_tokens) end
   if row.prompt_tokens then push(self.prompt, row.prompt_tokens) end
   if row.count_source then count(self.sources, row.count_source) end
+  if row.scoring then add_scoring(self.scoring, row.scoring) end
   add_timing(self, row)
 end
 

@@ -51,6 +51,14 @@ local SAY = {
     zh = "{variant} 在 {dataset} 上有 {rate} 的回复无有效答案，基线为 {base}" },
   truncated_high = { en = "{variant} on {dataset}: {rate} of the replies are cut off by the token limit; raise generation.max_tokens",
     zh = "{variant} 在 {dataset} 上有 {rate} 的回复因词元上限被截断，宜调大 generation.max_tokens" },
+  tokenizer_differs = {
+    en = "{variant} cuts the probe's texts into other tokens than the baseline: another tokenizer, so log-probabilities are sums "
+      .. "over other tokens",
+    zh = "{variant} 对探测文本的切分与基线不同，即分词器不同，对数概率是在不同词元上求和" },
+  scored_differently = { en = "{variant} on {dataset}: questions were scored by {means}, the baseline's by {base}",
+    zh = "{variant} 在 {dataset} 上以 {means} 打分，基线则以 {base} 打分" },
+  not_qualified = { en = "the server of {variant} was not probed (benchmark.qualify: off)",
+    zh = "未对 {variant} 的服务器进行资格探测（benchmark.qualify: off）" },
   unexpected_differences = { en = "the variants also differ in {paths}", zh = "各变体在以下方面也不相同：{paths}" },
   simulated = { en = "all answers are simulated: the verdict is about simulated answers",
     zh = "全部回复均为模拟产生，本结论仅针对模拟回复" },
@@ -177,6 +185,45 @@ local function check_control(add, doc, control, margin_pt)
     scope = "run", points = text.points(suite.difference_pt, suite.difference_interval_pt) })
 end
 
+-- ---- what the probe said ---------------------------------------------------------------------------------------
+
+local function scores_choices(doc)
+  for _, dataset in ipairs(doc.dataset_order) do
+    if (doc.datasets[dataset].mode or "generate") ~= "generate" then return true end
+  end
+  return false
+end
+
+-- The means that most questions were scored by.
+local function means_of(cell)
+  local name, most = "", 0
+  for key, count in pairs(cell and cell.scoring or {}) do
+    local means = key:match "^by_(.+)$"
+    if means and (count > most or count == most and means < name) then name, most = means, count end
+  end
+  return name
+end
+
+local function check_probes(add, doc)
+  local all = type(doc.manifest) == "table" and doc.manifest.qualification or {}
+  local base = all[doc.baseline] or {}
+  for _, variant in ipairs(doc.variant_order) do
+    local one = all[variant] or {}
+    if one.level == "off" then add("not_qualified", "warns", { variant = variant }) end
+    if variant ~= doc.baseline then
+      if base.tokenizer_sha256 and one.tokenizer_sha256 and base.tokenizer_sha256 ~= one.tokenizer_sha256 then
+        add("tokenizer_differs", scores_choices(doc) and "refuses" or "warns", { variant = variant })
+      end
+      for _, dataset in ipairs(doc.dataset_order) do
+        local mine, theirs = means_of(doc.variants[variant].datasets[dataset]), means_of(doc.variants[doc.baseline].datasets[dataset])
+        if mine ~= "" and theirs ~= "" and mine ~= theirs then
+          add("scored_differently", "warns", { variant = variant, dataset = dataset, means = mine, base = theirs })
+        end
+      end
+    end
+  end
+end
+
 local function by_severity(list)
   local sorted = {}
   for _, severity in ipairs { "refuses", "warns", "notes" } do
@@ -203,6 +250,7 @@ function validity.findings(doc, ways, parts)
   end
   check_baseline(add, doc, parts.plan)
   check_control(add, doc, parts.control, parts.plan.margin_pt)
+  check_probes(add, doc)
   for _, variant in ipairs(doc.variant_order) do
     for _, dataset in ipairs(variant ~= doc.baseline and doc.dataset_order or {}) do
       check_cell(add, doc, variant, dataset)

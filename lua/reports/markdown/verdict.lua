@@ -2,6 +2,7 @@
 --- The parts of the Markdown report that set the verdict: what stands first, and what it rests on. One table per
 -- question that a reader asks. A finished `text` of the Summary is data and is set as such.
 local say = require "markdown.verdict_say"
+local servers = require "markdown.servers"
 
 local parts = {}
 
@@ -195,6 +196,7 @@ local function divergences(page, summary)
   page:text(say.behaviour.divergence, { baseline = page:mono(summary.baseline) })
   page:table { columns = { left(c.dataset), left(c.variant), right(c.kl), right(c.kl_p95), right(c.kl_p99), right(c.same_top),
     right(c.uncovered), right(c.questions) }, rows = rows }
+  servers.noise(page, summary)
 end
 
 --- Flips, and how many of them two runs of the baseline show as well; divergence.
