@@ -111,6 +111,8 @@ local function work(self, one, server, client, only_load)
 end
 
 local function conclude(self, one, server, err)
+  -- whatever was going on when it died, the probe before the first question for one: that it died is the cause
+  if err and not err.crashed and err.kind ~= "cancelled" and server.process and not server:is_alive() then err = server:explain_death() end
   local is_crash = err and err.crashed
   self.store:update_server(one.name, server.incarnation, { end_ns = wall_ns(self), end_kind = is_crash and "crashed" or "stopped",
     cause = err and err.text })
