@@ -120,9 +120,10 @@ local rules = {
     local field, problem = first_wrong("failures", script.failures, wrong_failure)
     if not field then field, problem = first_wrong("tested", script.tested, wrong_test) end
     if field then return field, problem end
+    -- Modes, and what a load needs of a server: replies of a length that is asked for.
     for mode, able in pairs(script.capabilities or {}) do
-      if mode ~= "generate" and mode ~= "loglikelihood" and mode ~= "letter" then
-        return "capabilities." .. tostring(mode), "is not known (want generate, loglikelihood, letter)"
+      if mode ~= "generate" and mode ~= "loglikelihood" and mode ~= "letter" and mode ~= "min_tokens" then
+        return "capabilities." .. tostring(mode), "is not known (want generate, loglikelihood, letter, min_tokens)"
       end
       if type(able) ~= "boolean" and not is_pair(able) then
         return "capabilities." .. mode, "want true, false, or { en = \"why not\", zh = \"原因\" }"

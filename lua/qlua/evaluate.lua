@@ -8,6 +8,7 @@ local evaluate = {}
 
 -- A scorer that found nothing may not know why: an empty reply, or one that ran into its token limit, says so itself.
 local function reason_of(response, reason)
+  if response.finish == "content_filter" and (reason == "no_answer" or reason == "empty" or reason == nil) then return "refused" end
   if reason and reason ~= "no_answer" then return reason end
   if response.finish == "length" then
     return response.reasoning and #response.text == 0 and "truncated_reasoning" or "truncated"

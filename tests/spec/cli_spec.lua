@@ -195,6 +195,12 @@ describe("qlua", function()
       expect(qlua { "test", "last_word.lua" }, 0, "scorer   last_word: 3 of 3 examples hold\n1 scripts, 3 passed, 0 failed\n", "")
     end)
 
+    it("do so for servers, too", function()
+      assert.equal(0, qlua({ "new", "server", "mine" }).code)
+      expect(qlua { "check", "mine.lua" }, 0, "mine.lua: ok (server 'mine')\n", "")
+      assert.equal(2, qlua({ "new", "sever", "mine" }).code)
+    end)
+
     it("write nothing when one of the files is there", function()
       write("sums.jsonl", "mine")
       assert.equal(2, qlua({ "new", "dataset", "sums" }).code)

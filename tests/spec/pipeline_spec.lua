@@ -158,6 +158,39 @@ describe("pipeline", function()
     assert.same({ "1", "correct", "stop" }, { row.text, row.outcome, row.finish })
   end)
 
+  -- A scorer that looks only at what is said, as the scorers that come with qlua do.
+  local spoken = { name = "spoken", score = number.score, extract = function(response)
+    local said, why = require("qlua.reply").visible(response)
+    local found = said and said:match "%d+"
+    return found, not found and (not said and why or "no_answer") or nil
+  end }
+
+  local function asked(text, finish, sampling)
+    sampling.max_tokens, sampling.stop = 8, { "\n\n" }
+    local job = new_job(function() return text_reply(text, finish) end, { sampling = sampling, task = new_task(1), scorers = { spoken } })
+    pipeline.ask(job)
+    local row = answers()[1]
+    return row.outcome, row.text, job.sent[1].stop
+  end
+
+  it("ends nothing at a stop string that was only thought", function()
+    local outcome, text, sent = asked("<think>7?\n\nno</think>1\n\n9", "stop", { reasoning = "tagged" })
+    assert.same({ "correct", "<think>7?\n\nno</think>1" }, { outcome, text })
+    assert.is_nil(sent)
+  end)
+
+  it("takes no answer out of thoughts that were cut off", function()
+    assert.same({ "truncated_reasoning", "<think>1\n\nor 2" }, { asked("<think>1\n\nor 2", "length", { reasoning = "tagged" }) })
+  end)
+
+  it("takes no answer out of thoughts that the template had opened", function()
+    assert.equal("truncated_reasoning", (asked("so 1 it is, but", "length", { reasoning = "opened" })))
+  end)
+
+  it("reads what comes behind thoughts that the template had opened", function()
+    assert.same({ "correct", "<think>7\n\nno</think>1" }, { asked("7\n\nno</think>1", "stop", { reasoning = "opened" }) })
+  end)
+
   it("cuts at the first stop in the text, whichever it is", function()
     pipeline.ask(new_job(function() return text_reply "1|2;3" end, { sampling = { stop = { ";", "|" }, max_tokens = 8 },
       task = new_task(1) }))

@@ -65,9 +65,54 @@ return q.scorer {
 }
 ]]
 
+local SERVER = [[
+--- @NAME@: how this server is started, asked and read. / 如何启动、请求和解析该服务。
+local q = require "qlua"
+
+-- The sampling parameters that it takes; where it has another name for one: repetition_penalty = "repeat_penalty".
+local knows = { sampling = { "temperature", "top_p", "seed" }, max_stops = 4 }
+
+return q.server {
+  name    = "@NAME@",
+  summary = { en = "What server this is, in English", zh = "中文说明" },
+  tested  = { { version = "1.0", mode = "generate", seen = "read" } },     -- "run" once it was
+  capabilities = { generate = true, letter = true,                         -- a reason where it cannot
+    loglikelihood = { en = "no log-probabilities of prompts", zh = "不提供提示词的对数概率" } },
+  sampling = knows.sampling,
+  health  = "/health",                      -- answers 200 when it is up
+  -- key_env = "@NAME@_API_KEY",            -- the variable that hands it its API key, never a word of its command line
+  -- unix_socket = true,                    -- if it can listen on context.unix_socket
+
+  check = function(variant, context)        -- before anything is started; true, or nil and what is wrong
+    local program = variant.server.executable or "@NAME@"
+    if variant.server.base_url or context.find_on_path(program) then return true end
+    return nil, { kind = "server", text = ("variant '%s': no program '%s' on PATH"):format(variant.name, program) }
+  end,
+
+  start = function(variant, context)        -- leave it out for servers that somebody else runs
+    local argv = { variant.server.executable or "@NAME@", "--model", variant.model }
+    q.launch.add(argv, "--host", context.host)
+    q.launch.add(argv, "--port", context.port)
+    q.launch.add(argv, "--served-model-name", context.served_name)         -- tells this server from another's
+    for _, word in ipairs(variant.server.extra_args or {}) do argv[#argv + 1] = word end
+    return { argv = argv, env = { NO_COLOR = "1" } }                       -- false removes a variable
+  end,
+
+  request = function(ask) return q.openai.request(ask, knows) end,         -- -> { method, path, body }
+  read    = q.openai.read,                                                 -- a reply -> text, finish, usage, …
+
+  progress = { "Loading" },                 -- pieces of log lines that say that a start goes on
+  failures = {                              -- and of those that say why it failed
+    { pattern = "out of memory", kind = "memory", say = { en = "out of memory", zh = "内存不足" } },
+  },
+}
+]]
+
 local LAYOUTS = {
   dataset = { script = DATASET, rows = ROWS },
   scorer = { script = SCORER },
+  server = { script = SERVER, next_step = { en = "next: qlua check %s.lua, then server: { engine: %s } and --lua .",
+    zh = "下一步：qlua check %s.lua，然后 server: { engine: %s } 并加 --lua ." } },
 }
 
 local function write_all(files)
@@ -89,17 +134,18 @@ end
 return {
   name = "new",
   summary = { en = "write a working script to start from", zh = "生成一个可直接运行的脚本模板" },
-  usage = "qlua new dataset|scorer NAME",
+  usage = "qlua new dataset|scorer|server NAME",
   positional = {
-    { name = "KIND", required = true, summary = { en = "dataset or scorer", zh = "dataset（数据集）或 scorer（评分器）" } },
+    { name = "KIND", required = true, summary = { en = "dataset, scorer or server",
+      zh = "dataset（数据集）、scorer（评分器）或 server（服务器方言）" } },
     { name = "NAME", required = true, summary = { en = "its name, and that of the file", zh = "脚本名，也是文件名" } },
   },
   run = function(_, given)
     local kind, name = given[1], given[2]
     local template = LAYOUTS[kind]
     if not template then
-      return nil, { kind = "usage", text = ("qlua new: want dataset or scorer, got '%s'"):format(kind),
-        hint = nearest.hint(kind, { "dataset", "scorer" }) }
+      return nil, { kind = "usage", text = ("qlua new: want dataset, scorer or server, got '%s'"):format(kind),
+        hint = nearest.hint(kind, { "dataset", "scorer", "server" }) }
     end
     if not name:find("^%a[%w_]*$") then
       return nil, { kind = "usage", text = ("qlua new: want a name of letters, digits and '_', got '%s'"):format(name) }
@@ -108,8 +154,8 @@ return {
     if template.rows then files[2] = { path = name .. ".jsonl", text = template.rows } end
     local is_written, err = write_all(files)
     if not is_written then return nil, err end
-    local next_step = { en = "next: qlua test %s.lua", zh = "下一步：qlua test %s.lua" }
-    say.line(say.pick(next_step):format(name))
+    local next_step = template.next_step or { en = "next: qlua test %s.lua", zh = "下一步：qlua test %s.lua" }
+    say.line(say.pick(next_step):format(name, name))
     return 0
   end,
 }
