@@ -85,7 +85,7 @@ end
 --- Run contestants in turns, forwards and backwards, until each has enough repeats in which the mock was on time.
 -- @tparam table mock
 -- @tparam table contestants list of { name, run = function → table }
--- @treturn table name → { results…, late = how many were left out, marked = true where none was on time }
+-- @treturn table name → { results…, late = how many were left out, marked = true where some contestant has none on time }
 function pair.abba(mock, contestants, repeats)
   repeats = repeats or pair.repeats
   local forwards, backwards, found = {}, {}, {}
@@ -98,7 +98,7 @@ function pair.abba(mock, contestants, repeats)
   for i, contestant in ipairs(contestants) do
     local kept = good(found[i])
     named[contestant.name] = #kept > 0 and kept or found[i]
-    named[contestant.name].late, named[contestant.name].marked = #found[i] - #kept, #kept == 0
+    named[contestant.name].late, named[contestant.name].marked = #found[i] - #kept, least_good(found) == 0
   end
   return named
 end

@@ -337,7 +337,7 @@ void ql_http_plain_lookup_done(struct ql_http_lookup *lookup) {
   peer->lookup = NULL;
   while (peer->naming) {
     struct ql_http_conn *conn = peer->naming;
-    if (!found) {
+    if (!peer->count) { // else the addresses of a minute ago are better than none
       ql_http_plain_unconnected(conn, "no such host", words); // closes it
       continue;
     }

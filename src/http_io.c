@@ -18,7 +18,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define BATCH 128
+#define BATCH 256
 
 uint64_t ql_http_io_now(struct ql_http_io *io) { return io->now_ns = ql_now_ns(); }
 

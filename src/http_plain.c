@@ -111,6 +111,7 @@ static bool retry(struct ql_http_conn *conn) {
   ql_http_count(&job->part->retries, 1);
   conn->job = NULL;
   ql_http_conn_close(conn);
+  ql_http_limits_arm(job); // there is a connection to wait for again
   ql_http_conn_open(io, job);
   return true;
 }

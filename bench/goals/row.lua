@@ -27,7 +27,7 @@ end
 --                  "none": stated, no goal
 --   values, floor  lists, one number per repeat; floor may be absent
 --   late, marked   of pair.abba
--- @treturn table the row, with met (absent where there is no goal) and off (how many times the goal is missed)
+-- @treturn table the row, with met (absent where there is no goal, or the mock was late throughout)
 function row.new(spec)
   local median = q.stats.quantile(spec.values, 0.5)
   local floor = spec.floor and q.stats.quantile(spec.floor, 0.5)
@@ -40,6 +40,10 @@ function row.new(spec)
   end
   local judged = spec.on == "ratio" and median / floor or median
   made.goal = ("%s %s%s"):format(spec.at_least and "≥" or "≤", shown(spec.limit), spec.on == "ratio" and "x" or " " .. spec.unit)
+  if spec.marked then
+    made.verdict = "not judged"
+    return made
+  end
   made.met = spec.at_least and judged >= spec.limit or not spec.at_least and judged <= spec.limit
   local off = spec.at_least and spec.limit / judged or spec.limit > 0 and judged / spec.limit or judged
   made.verdict = made.met and "met" or spec.limit > 0 and ("short: %sx off"):format(shown(off)) or ("short: %s"):format(shown(judged))

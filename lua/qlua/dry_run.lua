@@ -51,7 +51,8 @@ local requests_per_question = {
   end,
 }
 
-local function print_dataset(one, variant_count)
+-- The second pass of the control asks each question once.
+local function print_dataset(one, variant_count, control_share)
   local names = {}
   for i, scorer in ipairs(one.scorers) do names[i] = scorer.name end
   local count, each = one.task:size(), requests_per_question[one.mode](one.task)
@@ -61,7 +62,14 @@ local function print_dataset(one, variant_count)
     if #one.task.files <= 4 then say.line(("  %s  sha256 %s…  %d rows"):format(used.path, used.sha256:sub(1, 12), used.rows)) end
   end
   if #one.task.files > 4 then say.line(("  %d files"):format(#one.task.files)) end
-  return math.ceil(count * each * variant_count)
+  if one.repeats > 1 then say.line(("  %d times each, with seeds of their own"):format(one.repeats)) end
+  return math.ceil(count * each * (variant_count * one.repeats + control_share))
+end
+
+local function print_turned(one, variant_count)
+  say.line(("%s: %d questions more, with their choices turned (%g %% of the questions)"):format(one.name, one.task:size(),
+    100 * one.share))
+  return one.task:size() * requests_per_question[one.mode](one.task) * variant_count
 end
 
 --- Print a plan.
@@ -70,7 +78,8 @@ function dry_run.print(made)
   local benchmark = made.config.benchmark
   for _, one in ipairs(made.variants) do print_variant(one) end
   local requests = 0
-  for _, one in ipairs(made.datasets) do requests = requests + print_dataset(one, #made.variants + made.config.benchmark.control) end
+  for _, one in ipairs(made.datasets) do requests = requests + print_dataset(one, #made.variants, benchmark.control) end
+  for _, one in ipairs(made.turned) do requests = requests + print_turned(one, #made.variants) end
   say.line(say.pick { en = "in all", zh = "合计" }, (": %d requests, at most %d in flight, %d warm-up requests per variant"):format(
     requests, benchmark.concurrency, benchmark.num_warmup_iterations))
   local again = require("qlua.control").of(made)

@@ -27,7 +27,8 @@ local function head(page, summary)
   page:window_title("qlua · " .. (summary.run.id or "–"))
   page:block("header", { id = "top" }, function()
     page:heading(1, say.title, { id = summary.run.id or "–" })
-    page:text(say.facts, { model = page:mono(summary.model or "–"), variants = #summary.variant_order,
+    local has_answers = #summary.dataset_order > 0
+    page:text(has_answers and say.facts or say.facts_load, { model = page:mono(summary.model or "–"), variants = #summary.variant_order,
       datasets = #summary.dataset_order, baseline = page:mono(summary.baseline or "–"), started = summary.run.started_at or "–" }, "facts")
     if summary.simulated then page:note(say.simulated, nil, "simulated") end
     for _, notice in ipairs(summary.notices or {}) do
@@ -133,7 +134,7 @@ end
 local function load_card(page, summary)
   local c, is_degraded = say.column, load_parts.is_degraded(summary)
   page:block("section", { id = "verdict", class = "card " .. (is_degraded and "warn" or "none") }, function()
-    page:heading(2, titles.load.heading)
+    page:heading(2, say.load.heading)
     page:text(is_degraded and say.load.degraded or say.load.trusted, nil, "headline")
     local rows = {}
     for _, point in ipairs(summary.load.points) do

@@ -32,7 +32,7 @@ say.load = {
   degraded = { en = "Degraded, {where}: {text}.", zh = "测量受限，{where}：{text}。" },
   found = { en = "{variant}: the most within the limits is {axis} {met}.", zh = "{variant}：满足目标的最大值为 {axis} {met}。" },
   none_found = { en = "{variant}: not even {axis} {failed} was within the limits.", zh = "{variant}：{axis} {failed} 时仍未满足目标。" },
-  instrument = { en = "Degraded while {variant} was asked: {text}.", zh = "向 {variant} 提问期间测量受限：{text}。" },
+  instrument = { en = "Times of {variant} are degraded: {text}.", zh = "{variant} 的计时受限：{text}。" },
 }
 
 local function right(title) return { title = title, align = "right" } end
@@ -138,20 +138,24 @@ local function load_table(page, summary, names)
   return { columns = columns, rows = rows }
 end
 
+-- All reasons of one check in one sentence.
+local function reasons_of(check)
+  local en, zh = {}, {}
+  for i, reason in ipairs(check and check.reasons or {}) do en[i], zh[i] = reason.text.en, reason.text.zh end
+  return #en > 0 and { en = table.concat(en, "; "), zh = table.concat(zh, "；") } or nil
+end
+
 local function degraded(page, summary)
   for _, point in ipairs(summary.load and summary.load.points or {}) do
     for _, variant in ipairs(summary.variant_order) do
       local cell = point.variants[variant]
-      for _, reason in ipairs(cell and cell.check.reasons or {}) do
-        page:note(say.load.degraded, { where = ("%s %s"):format(point.label, variant), text = reason.text })
-      end
+      local reasons = cell and reasons_of(cell.check)
+      if reasons then page:note(say.load.degraded, { where = ("%s %s"):format(point.label, variant), text = reasons }) end
     end
   end
   for _, variant in ipairs(summary.instrument and summary.variant_order or {}) do
-    local check = summary.instrument.variants[variant]
-    for _, reason in ipairs(check and check.reasons or {}) do
-      page:note(say.load.instrument, { variant = variant, text = reason.text })
-    end
+    local reasons = reasons_of(summary.instrument.variants[variant])
+    if reasons then page:text(say.load.instrument, { variant = variant, text = reasons }) end
   end
 end
 

@@ -105,6 +105,26 @@ describe("a measurement under load", function()
   end)
 end)
 
+describe("a run with questions and a load", function()
+  it("judges throughput and latencies by the load, with intervals from its replicates", function()
+    local folder = support.folder()
+    local config = support.config(folder, { variants = { "{ name: one }", "{ name: two }" },
+      benchmark = "num_runs: 3, control: 0, load: { concurrency: 2, num_requests: 12, random_input: \"8\", random_output: \"4\" }" })
+    local run = support.qlua { "run", "gsm8k", "--config", config, "--limit", "8", "--quiet", "--out", folder .. "/results" }
+    assert.equal(0, run.code, run.all)
+    local doc = support.results(support.run_dir(folder .. "/results"))
+    local axes = {}
+    for _, axis in ipairs(doc.verdict.serving.axes) do axes[axis.name] = axis end
+    assert.same({ "load", "load" }, { axes.throughput.source, axes.ttft_p50.source })
+    local figure = doc.verdict.serving.variants.two.throughput
+    assert.same({ 3, 1 }, { figure.replicates, figure.points })
+    assert.is_true(figure.interval[1] < figure.ratio and figure.ratio < figure.interval[2])
+    assert.is_nil(axes.tokens.source)
+    assert.is_not_nil(doc.instrument.variants.two)
+    support.clean()
+  end)
+end)
+
 describe("a client that is starved of its processor", function()
   -- Stopped and let go again in turn: it neither computes nor sleeps of its own will, and nobody burns a processor for it.
   local function starve(process)

@@ -70,6 +70,29 @@ describe("a load plan", function()
     assert.not_equal(first, schedule.digest(load_plan.schedule(made, made.points[1], 2)))
   end)
 
+  it("takes the command line's shape in place of the file's", function()
+    local path = os.tmpname()
+    assert(require("qlua.core.file").write(path, [[
+model: { base_name: m, variants: [ { name: a, base_url: "http://127.0.0.1:1/v1" } ] }
+benchmark: { load: { rate: 40, num_requests: 60, random_input: 64, random_output: 24, find_max: true, slo: { ttft: 5 } } }
+]]))
+    local function with(line)
+      local words = {}
+      for word in line:gmatch "%S+" do words[#words + 1] = word end
+      local resolved = assert(config.load(path, assert(command.overrides(assert(args.parse(command, words))))))
+      local made, err = load_plan.make(resolved, { data_dir = "data/sample" })
+      return made or error(err.text)
+    end
+    assert.same({ axis = "rate", from = 40 }, with("").search)
+    assert.equal(3, with("--sweep-rate 1,2,3").points[3].value)
+    assert.is_nil(with("--sweep-rate 1,2,3").search)
+    assert.equal("concurrency", with("--concurrency 3").search.axis)
+    assert.equal("1 rate=2", with("--stage rate=2,duration=1 --stage rate=3").points[1].stages[1].label)
+    assert.equal(2, with("--ramp linear:1:2 --duration 2").points[1].stages[1].duration_s)
+    assert.equal("dataset", with("--dataset gsm8k").workload.kind)
+    os.remove(path)
+  end)
+
   it("refuses what contradicts itself, and names the option", function()
     for line, wanted in pairs {
       ["--random-input 8 --rate 5 --concurrency 2"] = "--concurrency: excludes --rate: a load has one shape",

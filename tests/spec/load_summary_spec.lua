@@ -173,7 +173,8 @@ describe("the pages of a load without questions", function()
   it("hold the figures with their intervals, in both languages", function()
     local text = set("markdown", "both")
     for _, words in ipairs { "Measurements under load / 负载测量", "concurrency=1", "48.0 ms \\[36.1 ms, 59.9 ms\\]", "TTFT, to the first text",
-      "首个文本", "0.50x", "The instrument / 测量仪器自检", "kernel / 内核", "Replicates: 3, interleaved over the variants", "重复测量 3 次",
+      "首个文本", "0.50x", "The instrument, under load / 测量仪器自检（负载测量）", "kernel / 内核", "Replicates: 3, interleaved over the variants",
+        "重复测量 3 次",
       "qlua load --url" } do
       local plain = words:gsub("\\", "")
       assert.is_truthy(text:find(plain, 1, true) or text:find(words, 1, true), plain .. "\n" .. text)
@@ -250,8 +251,8 @@ describe("the instrument of a run with questions", function()
   end)
 
   it("is on the terminal only when it was the limit", function()
-    assert.is_nil(set(counted, "terminal"):find("Degraded", 1, true))
+    assert.is_nil(set(counted, "terminal"):find("degraded", 1, true))
     local busy = { wall_ns = 10e9, reads = 100, events = 120, busy_share = 0.99 }
-    assert.is_truthy(set(busy, "terminal"):find("Degraded while original was asked: the I/O loop was busy 99 % of the time", 1, true))
+    assert.is_truthy(set(busy, "terminal"):find("Times of original are degraded: the I/O loop was busy 99 % of the time", 1, true))
   end)
 end)

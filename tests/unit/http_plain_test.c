@@ -170,6 +170,52 @@ static void names_lead_to_addresses(void) {
   ql_http_reply_free(answer.reply);
 }
 
+// Nobody accepts at first: where TCP would wait, a UNIX socket refuses, and is asked again.
+static void a_full_queue_of_a_unix_socket_is_waited_for(void) {
+  enum { COUNT = 6 };
+  static const char reply_text[] = OK_HEAD "Content-Length: 2\r\n\r\nok";
+  struct world world;
+  struct answer answers[COUNT] = {0};
+  struct sockaddr_un un = {.sun_family = AF_UNIX};
+  char folder[] = "/tmp/qlua_queue_XXXXXX", request_text[1024];
+  int guests[COUNT], guest_count = 0;
+  CHECK(mkdtemp(folder) != NULL);
+  snprintf(un.sun_path, sizeof un.sun_path, "%s/s", folder);
+  int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  CHECK(bind(listener, (struct sockaddr *)&un, sizeof un) == 0 && listen(listener, 0) == 0);
+  world_open(&world, scenes, COUNT);
+  struct ql_http_request request = {.url = "http://h/", .unix_socket = un.sun_path};
+  for (int i = 0; i < COUNT; i++)
+    send_request(&world, &request, &answers[i]);
+  UNTIL(&world, stats_of(&world).in_flight == COUNT && stats_of(&world).connections >= 1);
+  uint64_t wakeups = stats_of(&world).wakeups;
+  UNTIL(&world, stats_of(&world).wakeups > wakeups + 5); // it has asked again
+  CHECK(stats_of(&world).connections < COUNT);
+  CHECK_INT(stats_of(&world).done, 0);
+  uint64_t until_ns = ql_now_ns() + UINT64_C(30000000000);
+  while (stats_of(&world).done < COUNT && ql_now_ns() < until_ns) {
+    int fd = guest_count < COUNT ? accept(listener, NULL, NULL) : -1;
+    if (fd >= 0) {
+      guests[guest_count++] = fd;
+      CHECK(recv(fd, request_text, sizeof request_text, 0) > 0);
+      CHECK(send(fd, reply_text, sizeof reply_text - 1, MSG_NOSIGNAL) > 0);
+    }
+    ql_loop_turn(world.loop, 1);
+  }
+  for (int i = 0; i < COUNT; i++) {
+    UNTIL(&world, answers[i].count == 1);
+    CHECK(answers[i].reply->error == NULL);
+    ql_http_reply_free(answers[i].reply);
+  }
+  CHECK_INT(stats_of(&world).connect_failures, 0);
+  world_close(&world);
+  for (int i = 0; i < guest_count; i++)
+    close(guests[i]);
+  close(listener);
+  unlink(un.sun_path);
+  rmdir(folder);
+}
+
 static void what_it_cannot_carry_is_refused_or_left_to_curl(void) {
   struct world world;
   world_open(&world, scenes, 1);
@@ -278,5 +324,6 @@ static void a_window_smaller_than_the_threads_holds(void) {
 }
 
 RUN(the_kernel_stamps_what_comes_over_tcp, framing_is_what_the_protocol_says, a_dead_kept_connection_is_replaced_once,
-    names_lead_to_addresses, what_it_cannot_carry_is_refused_or_left_to_curl, an_ordinary_url_is_taken_apart,
+    names_lead_to_addresses, a_full_queue_of_a_unix_socket_is_waited_for,
+    what_it_cannot_carry_is_refused_or_left_to_curl, an_ordinary_url_is_taken_apart,
     four_threads_share_the_work, a_window_smaller_than_the_threads_holds)

@@ -105,6 +105,34 @@ local function stages_of(texts)
   return stages
 end
 
+-- Keys of which a load has one: what the command line says takes the place of what a file says, whichever of them that is.
+local ONE_OF = {
+  { "rate", "ramp", "concurrency", "stages", "sweep_rate", "sweep_concurrency" },
+  { "dataset", "random_input", "sharegpt", "trace", "custom" },
+  { "num_requests", "duration_s" },
+}
+local EMPTY = { stages = {}, sweep_rate = {}, sweep_concurrency = {} }
+
+-- Calls `add` to unset what the options given take the place of.
+local function replace_others(is_given, add)
+  for _, group in ipairs(ONE_OF) do
+    local by
+    for _, key in ipairs(group) do by = by or is_given[key] end
+    for _, key in ipairs(by and group or {}) do
+      if not is_given[key] then add(key, EMPTY[key], by) end
+    end
+  end
+  if is_given.find_max then
+    for _, key in ipairs { "ramp", "stages", "sweep_rate", "sweep_concurrency" } do
+      if not is_given[key] then add(key, EMPTY[key], is_given.find_max) end
+    end
+  elseif is_given.ramp or is_given.stages or is_given.sweep_rate or is_given.sweep_concurrency then
+    add("find_max", false, is_given.ramp or is_given.stages or is_given.sweep_rate or is_given.sweep_concurrency)
+  end
+  local source = is_given.dataset or is_given.sharegpt or is_given.trace or is_given.custom
+  if source and not is_given.random_output then add("random_output", nil, source) end
+end
+
 local function value_of(field, given)
   if field.type == "list" then return words_of(given) end
   if field.type == "dict" then return limits_of(given) end
@@ -117,6 +145,7 @@ end
 function command.overrides(opts)
   local overrides = config.overrides { set = opts.set, variant = opts.variant, language = opts.language }
   overrides.wants_load = true
+  local is_given = {} -- key → option
   local function add(key, value, option)
     overrides.values[#overrides.values + 1] = { path = "benchmark.load." .. key, value = value, option = option }
   end
@@ -125,14 +154,17 @@ function command.overrides(opts)
     if given then
       local value, err = value_of(field, given)
       if value == nil then return nil, err end
-      add(field.key, value, "--" .. long_of(field.key))
+      is_given[field.key] = "--" .. long_of(field.key)
+      add(field.key, value, is_given[field.key])
     end
   end
   if opts.stage then
     local stages, err = stages_of(opts.stage)
     if not stages then return nil, err end
+    is_given.stages = "--stage"
     add("stages", stages, "--stage")
   end
+  replace_others(is_given, add)
   if opts.save_detailed then add("save_texts", true, "--save-detailed") end
   -- A server given by its URL is measured once unless told otherwise; a configuration says how often itself.
   if opts.url and not opts.replicates then

@@ -12,6 +12,7 @@ local launch = require "qlua.launch"
 local metrics = require "qlua.load.metrics"
 local random = require "qlua.random"
 local row = require "qlua.load.row"
+local secrets = require "qlua.secrets"
 local starvation = require "qlua.load.starvation"
 local task = require "qlua.core.task"
 
@@ -20,6 +21,8 @@ runner.__index = runner
 
 --- How far ahead of its time a request is handed over, how many at most, and the pause between the first and the start.
 runner.HORIZON_NS, runner.AHEAD, runner.LEAD_NS = 2000000000, 8192, 50000000
+--- Bodies of an open loop that are made before its clock starts, at most; what is more is made on the way, ahead of its time.
+runner.READY_BYTES = 64 << 20
 --- Connections opened beforehand where the number in flight can only be guessed, at most.
 runner.MOST_WARM = 1024
 local OPEN_WINDOW = 65535
@@ -50,9 +53,10 @@ end
 local function finish(self, state, entry, reply)
   local keep = state.keep_text or self.spec.save_texts
   local one = row.make(entry, reply, { keep_text = keep })
+  if one.error_text then one.error_text = secrets.hide(one.error_text) end -- a server may repeat the key it was sent
   if self.hooks.on_reply then self.hooks.on_reply(one, reply, entry) end
   local text = one.text
-  if not self.spec.save_texts then one.text = nil end
+  one.text = self.spec.save_texts and text and secrets.hide_known(text, true) or nil
   self.on_row(one)
   if self.live then self.live:row(one, metrics.of(one)) end
   note_outcome(self, state, one)
@@ -195,9 +199,31 @@ local function hold_back(self, state, block, i)
   end
 end
 
+-- Making a prompt and its JSON takes Lua longer than sending it, so it is done before the clock starts.
+local function make_ready(self, state, block, stages)
+  local ready, bytes = {}, 0
+  for i = 1, #block.offsets_ns do
+    if bytes > runner.READY_BYTES or self.is_stopped() then break end
+    local item = self.work:item(state.key, state.base + i - 1, state.offset)
+    if item.turns then break end -- a session makes its turns itself
+    local entry = new_entry(self, state, { stage = stages[block.stage_of[i]].label })
+    ready[i] = { entry = entry, request = self.build:request(item, entry) }
+    bytes = bytes + #ready[i].request.body
+    if i % 256 == 0 then task.sleep(0) end -- signals and the live view
+  end
+  return ready
+end
+
+local function send_ready(self, state, one, due_ns)
+  one.entry.due_ns, one.request.start_at_ns = due_ns, due_ns
+  if self.live then self.live:sent(due_ns) end
+  return finish(self, state, one.entry, state.client:send(one.request))
+end
+
 local function run_open(self, state, block, stages)
+  local ready = make_ready(self, state, block, stages) -- before connections stand: servers close idle ones
   local opened = prewarm(self, state.client, self.prewarm or math.min(runner.MOST_WARM, expected_in_flight(self, block)))
-  local count, late, worst_ns = #block.offsets_ns, 0, 0
+  local count, num_ready, late, worst_ns = #block.offsets_ns, #ready, 0, 0
   count_from_here(state)
   state.begin_ns = state.counted_ns + runner.LEAD_NS + math.min(count, 2000) * 100000 -- time to have the first ones ready
   state.passed = 0
@@ -205,13 +231,18 @@ local function run_open(self, state, block, stages)
     local due_ns = state.begin_ns + block.offsets_ns[i]
     hold_back(self, state, block, i)
     if self.is_stopped() or state.failed then break end
-    spawn(state, ask, self, state, { number = state.base + i - 1, stage = stages[block.stage_of[i]].label, due_ns = due_ns })
+    if ready[i] then
+      spawn(state, send_ready, self, state, ready[i], due_ns)
+      ready[i] = nil
+    else
+      spawn(state, ask, self, state, { number = state.base + i - 1, stage = stages[block.stage_of[i]].label, due_ns = due_ns })
+    end
     local lag_ns = clock.now_ns() - due_ns
     if lag_ns > 0 then late, worst_ns = late + 1, math.max(worst_ns, lag_ns) end
   end
   wait_for_all(state)
   state.base = state.base + count
-  return { prewarmed = opened, handed_over_late = late, handed_over_late_max_ns = worst_ns }
+  return { prewarmed = opened, made_ready = num_ready, handed_over_late = late, handed_over_late_max_ns = worst_ns }
 end
 
 -- ---- a point ------------------------------------------------------------------------------------------------------------

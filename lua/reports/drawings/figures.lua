@@ -51,8 +51,8 @@ figures.say = {
   load = {
     heading = { en = "Under load", zh = "负载下的表现" },
     curve = {
-      en = "What more throughput costs: TTFT p95 at every point of the sweep (logarithmic). A bar is the interval from the replicates.",
-      zh = "提高吞吐的代价：扫描各测点的 TTFT p95（对数坐标）。竖线为各次重复给出的区间。" },
+      en = "What more throughput costs: TTFT p95 at every point of the sweep. A bar is the interval from the replicates.",
+      zh = "提高吞吐的代价：扫描各测点的 TTFT p95。竖线为各次重复给出的区间。" },
     token_curve = { en = "The same of TPOT p50.", zh = "同上，TPOT p50。" },
     spread = { en = "TTFT at every point, all replicates together: from the least, the dot is p50, the bar p95, the line ends at p99.",
       zh = "各测点的 TTFT（各次重复合并）：左端为最小值，圆点为 p50，竖线为 p95，横线止于 p99。" },

@@ -19,6 +19,12 @@ load.say = say
 
 local function seconds(page) return function(value) return page:seconds(value):gsub("%.0+ ", " ") .. "" end end
 
+-- Logarithmic where that has ticks to read it by, else linear.
+local function time_scale(lo, hi, from, to)
+  if hi / lo < 4 then return plot.scale(lo, hi, from, to, 5) end
+  return plot.log_scale(lo, hi, from, to)
+end
+
 -- The points of one variant that have both figures, in the order of the axis.
 local function line_of(section, variant, across, up)
   local line = {}
@@ -64,7 +70,7 @@ local function curve(page, summary, across_name, up_name, titles, languages, is_
   local lines, range = lines_of(summary, across_name, up_name)
   if not lines then return nil end
   local across = plot.scale(0, range.hi_x * 1.05, LEFT, WIDTH - 20)
-  local up = plot.log_scale(range.lo_y * 0.9, range.hi_y * 1.1, BOTTOM, TOP)
+  local up = time_scale(range.lo_y * 0.9, range.hi_y * 1.1, BOTTOM, TOP)
   local sheet = plot.new(page, BOTTOM + 46, languages)
   sheet.is_alone = is_alone
   sheet:legend(summary.variant_order, LEFT, 14)
@@ -89,8 +95,8 @@ local function has_tokens(summary)
   return true
 end
 
---- What more throughput costs in latency: the points of a sweep, TTFT p95 against output tokens (else requests) per second, on a
--- logarithmic scale upwards; a bar is the interval from replicates. Nothing for fewer than two points on an axis.
+--- What more throughput costs in latency: the points of a sweep, TTFT p95 against output tokens (else requests) per second; a bar
+-- is the interval from replicates. Nothing for fewer than two points on an axis.
 function load.curve(page, summary, languages, is_alone)
   if not summary.load then return nil end
   local across = has_tokens(summary) and "output_tokens_per_second" or "requests_per_second"
@@ -127,7 +133,7 @@ function load.spread(page, summary, languages, is_alone)
   if #rows == 0 then return nil end
   local sheet = plot.new(page, #rows * 22 + 40, languages)
   sheet.is_alone = is_alone
-  local scale = plot.log_scale(math.max(lo * 0.9, 1e-6), math.max(hi * 1.1, 1e-5), 250, WIDTH - 130)
+  local scale = time_scale(math.max(lo * 0.9, 1e-6), math.max(hi * 1.1, 1e-5), 250, WIDTH - 130)
   sheet:axis(scale, 4, #rows * 22 + 10, seconds(page))
   for i, row in ipairs(rows) do
     local y, color, d = 22 * i - 6, plot.series(row.index), row.d

@@ -43,7 +43,10 @@ return {
     memory = { en = "Memory", zh = "显存" }, energy = { en = "Energy per correct answer", zh = "每个正确答案能耗" },
     cost = { en = "Cost per correct answer", zh = "每个正确答案成本" },
   },
+  facts_load = { en = "{model} · {variants} variants · measured under load · baseline {baseline} · {started}",
+    zh = "{model} · {variants} 个变体 · 负载测量 · 基线 {baseline} · {started}" },
   load = {
+    heading = { en = "Result", zh = "结果" },
     card = { en = "Means over the replicates; all figures with their intervals stand below.", zh = "各次重复的均值；带区间的完整数字见下文。" },
     trusted = { en = "Measured under load; the client was not the limit.", zh = "以下为负载测量结果，瓶颈不在客户端。" },
     degraded = { en = "Degraded: in some measurements the client itself was the limit.", zh = "测量受限：部分测量中瓶颈在客户端自身。" },

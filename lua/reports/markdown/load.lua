@@ -268,7 +268,7 @@ local function load_checks(page, summary, section)
     rows[#rows + 1] = { point.label, variant, check_row(page, cell.check) }
     checks[#checks + 1] = { where = ("%s, %s"):format(point.label, variant), check = cell.check }
   end)
-  page:heading(3, say.check.heading)
+  page:heading(3, say.check.heading_load)
   page:text(say.check.text)
   reasons(page, checks)
   check_table(page, { c.point, c.variant }, rows)

@@ -86,6 +86,7 @@ local say = {
   },
   check = {
     heading = { en = "The instrument", zh = "测量仪器自检" },
+    heading_load = { en = "The instrument, under load", zh = "测量仪器自检（负载测量）" },
     text = {
       en = "What the client measured of itself. It is the limit, and the figures degraded, where requests left late, bytes waited for it, "
         .. "its loop was busy, or events were lost; the thresholds are in `docs/metrics.md`.",
