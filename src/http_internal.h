@@ -221,6 +221,15 @@ struct ql_http_job *ql_http_job_new(struct ql_http *http, const struct ql_http_r
                                     struct ql_err *err);
 void ql_http_job_free(struct ql_http_job *job); // without its reply
 
+// http_wire.c
+struct ql_http_header_facts {
+  bool has_type, has_agent, has_accept, has_host;
+  bool needs_curl; // they change how the body is sent
+  size_t bytes;    // of all of them, line ends counted
+};
+void ql_http_wire_write(struct ql_http_job *job, const struct ql_http_request *request, const struct ql_http_url *url,
+                        const struct ql_http_header_facts *facts);
+
 // http_url.c
 // False for what is not plain "http://host[:port][/path][?query]" of unreserved characters: others know more.
 bool ql_http_url_split(const char *url, struct ql_http_url *parts);

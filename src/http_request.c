@@ -2,8 +2,7 @@
 // http_request: from what a caller asks for to a job that the I/O thread can carry.
 //
 // Runs on the main thread. Checks everything that can be checked before anything is queued, chooses the transport,
-// and copies it: after this no pointer of the caller's is kept. What the plain transport sends is written out here,
-// head and body in one piece, in a single allocation, so that the I/O thread has one call to make and nothing to do.
+// and copies it: after this no pointer of the caller's is kept.
 
 #include "http_internal.h"
 
@@ -92,14 +91,8 @@ static bool has_name(const char *header, const char *name) {
   return strncasecmp(header, name, len) == 0 && header[len] == ':';
 }
 
-struct header_facts {
-  bool has_type, has_agent, has_accept, has_host;
-  bool needs_curl; // they change how the body is sent
-  size_t bytes;    // of all of them, line ends counted
-};
-
-static int read_headers(const struct ql_http_request *request, struct header_facts *facts, struct ql_err *err) {
-  *facts = (struct header_facts){0};
+static int read_headers(const struct ql_http_request *request, struct ql_http_header_facts *facts, struct ql_err *err) {
+  *facts = (struct ql_http_header_facts){0};
   for (const char *const *at = request->headers; at && *at; at++) {
     const char *colon = strchr(*at, ':');
     if (!colon || colon == *at || strpbrk(*at, "\r\n"))
@@ -125,7 +118,7 @@ static void add_header(struct ql_http_job *job, const char *text) {
 }
 
 static void list_headers(struct ql_http_job *job, const struct ql_http_request *request,
-                         const struct header_facts *facts) {
+                         const struct ql_http_header_facts *facts) {
   for (const char *const *at = request->headers; at && *at; at++) {
     const char *colon = strchr(*at, ':');
     if (colon[1 + strspn(colon + 1, " \t")] != '\0') {
@@ -174,106 +167,6 @@ static void copy_strings(struct ql_http_job *job) {
   r->headers = NULL;
 }
 
-// ---- for the plain transport --------------------------------------------------------------------------
-
-static void add(char **at, const char *bytes, size_t len) {
-  memcpy(*at, bytes, len);
-  *at += len;
-}
-#define ADD_TEXT(at, text) add(at, text, sizeof(text) - 1)
-
-static void add_text(char **at, const char *text) { add(at, text, strlen(text)); }
-
-static void add_number(char **at, size_t number) {
-  char digits[24];
-  int len = snprintf(digits, sizeof digits, "%zu", number);
-  add(at, digits, (size_t)len);
-}
-
-// "host" or "host:port" as the Host header has it: 80 is not spoken.
-static void add_host(char **at, const struct ql_http_url *url) {
-  add(at, url->host, url->host_len);
-  if (!url->port || (url->port_len == 2 && memcmp(url->port, "80", 2) == 0))
-    return;
-  ADD_TEXT(at, ":");
-  add(at, url->port, url->port_len);
-}
-
-static void add_head(char **at, const struct ql_http_request *request, const struct ql_http_url *url,
-                     const struct header_facts *facts, const char *method, bool has_body) {
-  add_text(at, method);
-  ADD_TEXT(at, " ");
-  if (!url->target_len || url->target[0] != '/')
-    ADD_TEXT(at, "/");
-  add(at, url->target, url->target_len);
-  ADD_TEXT(at, " HTTP/1.1\r\n");
-  if (!facts->has_host) {
-    ADD_TEXT(at, "Host: ");
-    add_host(at, url);
-    ADD_TEXT(at, "\r\n");
-  }
-  if (!facts->has_accept)
-    ADD_TEXT(at, "Accept: */*\r\n");
-  for (const char *const *header = request->headers; header && *header; header++) {
-    add_text(at, *header);
-    ADD_TEXT(at, "\r\n");
-  }
-  if (request->body && !facts->has_type)
-    ADD_TEXT(at, "Content-Type: application/json\r\n");
-  if (!facts->has_agent)
-    ADD_TEXT(at, "User-Agent: qlua\r\n");
-  if (has_body) {
-    ADD_TEXT(at, "Content-Length: ");
-    add_number(at, request->body_len);
-    ADD_TEXT(at, "\r\n");
-  }
-  ADD_TEXT(at, "\r\n");
-}
-
-#define HEAD_ROOM 256 // for what add_head adds by itself
-
-static void write_wire(struct ql_http_job *job, const struct ql_http_request *request, const struct ql_http_url *url,
-                       const struct header_facts *facts) {
-  const char *method = request->method ? request->method : request->body ? "POST" : "GET";
-  job->wire.is_head = strcmp(method, "HEAD") == 0;
-  bool has_body = !job->wire.is_head && (request->body || strcmp(method, "POST") == 0);
-  size_t host_size = url->host_len + url->port_len + 1;
-  size_t unix_size = request->unix_socket ? strlen(request->unix_socket) : 0;
-  size_t where_len = job->where ? 0 : (size_t)(url->target - url->host) + url->path_len + sizeof "http:///";
-  size_t names_size = where_len + unix_size + host_size + 16;
-  size_t wire_size = strlen(method) + url->target_len + host_size + facts->bytes + HEAD_ROOM +
-                     (has_body ? request->body_len : 0);
-  job->arena = ql_malloc(names_size + (request->sse ? 0 : wire_size));
-  char *at = job->arena;
-  if (!job->where) {
-    size_t path_len = url->path_len < 200 ? url->path_len : 200;
-    job->where = at;
-    ADD_TEXT(&at, "http://");
-    add(&at, url->host, (size_t)(url->target - url->host) + path_len);
-    add(&at, path_len ? "" : "/", path_len ? 1 : 2); // with its end
-  }
-  job->wire.peer = at;
-  if (request->unix_socket) {
-    ADD_TEXT(&at, "unix ");
-    add(&at, request->unix_socket, unix_size);
-  } else {
-    add(&at, url->host, url->host_len);
-    ADD_TEXT(&at, ":");
-    add(&at, url->port ? url->port : "80", url->port ? url->port_len : 2);
-  }
-  ADD_TEXT(&at, "\0");
-  if (request->sse)
-    at = job->wire.memory = ql_malloc(wire_size);
-  job->wire.bytes = at;
-  add_head(&at, request, url, facts, method, has_body);
-  if (has_body && request->body_len)
-    add(&at, request->body, request->body_len);
-  job->wire.len = (size_t)(at - job->wire.bytes);
-  struct ql_http_request *r = &job->request;
-  r->method = r->url = r->body = r->unix_socket = r->ca_file = r->pin = NULL;
-  r->headers = NULL;
-}
-
 // ---- the job ------------------------------------------------------------------------------------------
 
 static int check(const struct ql_http_request *request, struct ql_err *err) {
@@ -293,7 +186,7 @@ static int check(const struct ql_http_request *request, struct ql_err *err) {
 
 // Why the plain transport cannot carry it, or NULL.
 static const char *why_not_plain(const struct ql_http *http, const struct ql_http_job *job,
-                                 const struct header_facts *facts, bool is_ordinary) {
+                                 const struct ql_http_header_facts *facts, bool is_ordinary) {
   const struct ql_http_request *request = &job->request;
   if (!is_ordinary)
     return "its url";
@@ -334,7 +227,7 @@ static bool split_url(struct ql_http *http, struct ql_http_job *job, const char 
 
 static int choose(struct ql_http *http, struct ql_http_job *job, const struct ql_http_request *request,
                   struct ql_err *err) {
-  struct header_facts facts;
+  struct ql_http_header_facts facts;
   struct ql_http_url url;
   char *ordinary = NULL;
   if (read_headers(request, &facts, err) != 0)
@@ -351,7 +244,7 @@ static int choose(struct ql_http *http, struct ql_http_job *job, const struct ql
     rc = ql_fail(err, QL_E_USAGE, "url '%.200s': the plain transport cannot carry %s", request->url, reason);
   } else if (!reason && request->transport != QL_HTTP_CURL) {
     job->is_plain = true;
-    write_wire(job, request, &url, &facts);
+    ql_http_wire_write(job, request, &url, &facts);
   } else {
     char *ignored = NULL;
     if (!job->where)

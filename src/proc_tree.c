@@ -104,6 +104,27 @@ static enum marked read_mark(pid_t pid, const char *nonce) {
   return marked;
 }
 
+// A control group of another server's: as good a mark as the environment, and not to be forgotten.
+static bool is_in_another_cgroup(pid_t pid, const char *nonce) {
+  static const char name[] = "/qlua-";
+  char path[64], line[4096];
+  snprintf(path, sizeof path, "/proc/%ld/cgroup", (long)pid);
+  FILE *file = fopen(path, "re");
+  if (!file)
+    return false;
+  bool is_another = false;
+  while (!is_another && fgets(line, sizeof line, file)) {
+    const char *group = strstr(line, name);
+    size_t len = strlen(nonce);
+    if (group) {
+      group += sizeof name - 1;
+      is_another = strncmp(group, nonce, len) != 0 || (group[len] != '\n' && group[len] != '/');
+    }
+  }
+  fclose(file);
+  return is_another;
+}
+
 // ---- belonging ----------------------------------------------------------------------------------------
 
 static bool was_seen(const struct ql_tree *tree, const struct seen *seen) {
@@ -122,8 +143,8 @@ static bool was_seen_by_another(const struct ql_tree *tree, const struct seen *s
 
 // By itself, that is without looking at its parents. The last rule is for orphans that overwrote their
 // environment and left the session (vLLM's workers do the first, SGLang's the second): once the leader is
-// gone, a child of ours in a foreign session that nobody has claimed and no other run has marked can only
-// have come to us from it.
+// gone, a child of ours in a foreign session that nobody has claimed, no other run has marked and no other
+// tree has seen can only have come to us from it.
 static bool belongs(const struct ql_tree *tree, const struct seen *seen) {
   if (seen->at.pid == getpid() || is_claimed(seen->at.pid) || seen->at.start < tree->start)
     return false;
@@ -133,7 +154,8 @@ static bool belongs(const struct ql_tree *tree, const struct seen *seen) {
   if (marked != UNMARKED)
     return marked == MARKED_OURS;
   return tree->leader_gone && seen->at.parent == getpid() && seen->at.session != getsid(0) && !is_claimed(seen->at.session) &&
-         !is_claimed(seen->at.group) && !was_seen_by_another(tree, seen);
+         !is_claimed(seen->at.group) && !was_seen_by_another(tree, seen) &&
+         !is_in_another_cgroup(seen->at.pid, tree->nonce);
 }
 
 static bool inherits(const struct table *table, const struct seen *seen) {

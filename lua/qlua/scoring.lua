@@ -50,7 +50,8 @@ local DEFAULT = { loglikelihood = { "echo_text" }, letter = { "top_logprobs" } }
 function scoring.of(dialect, variant, found)
   local score = dialect.score or {}
   local given = variant and variant.server and variant.server.scoring or {}
-  local made = { options = score.options or {}, score = score, tokenizer = tokenizers.of(given.tokenizer or dialect.tokenize) }
+  local made = { options = score.options or {}, score = score,
+    tokenizer_named = given.tokenizer or dialect.tokenize, tokenizer = tokenizers.of(given.tokenizer or dialect.tokenize) }
   for mode, default in pairs(DEFAULT) do
     local wanted = found and found[mode] or given[mode] or score[mode] or default
     made[mode] = type(wanted) == "table" and wanted or { wanted }
@@ -61,6 +62,9 @@ end
 
 --- What is wrong with the means that a dialect or a configuration names, or nil.
 function scoring.problem(made)
+  if made.tokenizer_named and not made.tokenizer then
+    return ("scoring.tokenizer: want one of %s, got '%s'"):format(table.concat(tokenizers.names, ", "), tostring(made.tokenizer_named))
+  end
   for mode in pairs(DEFAULT) do
     for _, name in ipairs(made[mode]) do
       if not scoring.means_named(mode, name, made.score) then

@@ -85,3 +85,56 @@ benchmark: { concurrency: 4, num_warmup_iterations: 0 }
     assert.equal("benchmark.collect_memory is off", doc.telemetry.reason)
   end)
 end)
+
+describe("a server of ours beside a GPU", function()
+  teardown(support.clean)
+
+  -- An engine that says which cards it may see.
+  local function engine(place)
+    local program = support.write(place .. "/vllm", ([[
+#!/bin/sh
+echo "cards: $CUDA_VISIBLE_DEVICES by $CUDA_DEVICE_ORDER"
+while [ $# -gt 0 ]; do
+  case $1 in
+    --port) port=$2; shift ;;
+    --served-model-name) name=$2; shift ;;
+  esac
+  shift
+done
+exec %s sim --port "$port" --served-model "$name" --dataset gsm8k --data %s --limit 5 --accuracy 1
+]]):format(support.exe, support.sample_data))
+    support.command { "chmod", "+x", program }
+    return program
+  end
+
+  local function run_beside(place, held)
+    local config = support.write(place .. "/config.yaml", ([[
+model: { base_name: some-model, variants: [ { name: one, gpus: [1] } ] }
+server: { engine: vllm, executable: %s, port: null }
+benchmark: { num_warmup_iterations: 0 }
+]]):format(engine(place)))
+    local env = { QLUA_NVML = library_in(place, state:format(0, 0, 0)), QLUA_LOCK_DIR = place }
+    local lock = held and assert(file.lock(("%s/qlua-gpu-%s.lock"):format(place, held), "qlua (pid 1) for the run results/other"))
+    local run = support.run(place, { "gsm8k", "--config", config, "--data", support.sample_data, "--limit", "5" }, { env = env })
+    if lock then lock:close() end
+    return run
+  end
+
+  it("sees its own cards, and locks them and no other", function()
+    if not file.stat(fake) then return pending("no " .. fake .. ": build the target fake_nvml") end
+    local place = support.folder()
+    local run = run_beside(place, "GPU-0")
+    assert.equal(0, run.code, run.all)
+    assert.is_truthy(support.read(run.dir .. "/logs/one.log"):find("cards: 1 by PCI_BUS_ID", 1, true))
+    assert.is_truthy(file.stat(place .. "/qlua-gpu-GPU-1.lock"))
+  end)
+
+  it("is not started while another run has the card", function()
+    if not file.stat(fake) then return pending("no " .. fake .. ": build the target fake_nvml") end
+    local run = run_beside(support.folder(), "GPU-1")
+    assert.equal(4, run.code, run.all)
+    assert.is_truthy(run.err:find("variant 'one': GPU 1 is in use by another run: qlua (pid 1) for the run results/other", 1, true),
+      run.err)
+    assert.is_nil(file.stat(run.dir .. "/logs/one.log"))
+  end)
+end)

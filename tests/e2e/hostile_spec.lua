@@ -293,9 +293,17 @@ local function resume(folder, words)
   return support.qlua { "run", "--resume", dir }
 end
 
+-- Without a control group an orphan that has forgotten its environment is anybody's, also that of the commands of this test.
+local function has_cgroup()
+  local process = assert(proc.spawn { argv = { "sleep", "1000" }, own_cgroup = true })
+  local path = process:cgroup()
+  process:close()
+  return path ~= nil
+end
+
 local function stopped_run(case, log)
-  local folder, words = prepare("children: 2, forget: true, ignore_term: true, load_ms: 300", { server = { stop_grace_s = 1 },
-    ttft_ms = 300, concurrency = 4 })
+  local shape = ("children: 2, forget: %s, ignore_term: true, load_ms: 300"):format(has_cgroup())
+  local folder, words = prepare(shape, { server = { stop_grace_s = 1 }, ttft_ms = 300, concurrency = 4 })
   table.insert(words, 1, "run")
   log.is_late = stop_at(folder, words, case)
   local dir = dir_of(folder)

@@ -129,7 +129,7 @@ describe("the load phase of a run", function()
   end)
 
   it("gives up when nobody answers any more, and keeps no half measurement", function()
-    local sim = support.sim { "--fault", "exit:1:after_n=12" }
+    local sim = support.sim { "--fault", "exit:1:after_n=150" }
     local out = support.folder()
     local result = support.qlua { "load", "--url", sim.url, "--model", "qlua-sim", "--random-input", "8", "--concurrency", "4",
       "--duration", "600", "--out", out }

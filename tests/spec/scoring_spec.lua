@@ -86,6 +86,32 @@ describe("scoring.boundary", function()
   end)
 end)
 
+describe("means of a variant", function()
+  local dialect = { tokenize = "prompt", score = { loglikelihood = { "prompt_logprobs", "echo_text" },
+    own = { mine = { read = function() end } } } }
+  local function variant(scoring_section) return { server = { scoring = scoring_section } } end
+
+  it("are the dialect's, or those of the configuration, or what the probe left", function()
+    assert.same({ "prompt_logprobs", "echo_text" }, scoring.of(dialect).loglikelihood)
+    assert.same({ "top_logprobs" }, scoring.of(dialect).letter)
+    assert.same({ "echo_ids" }, scoring.of(dialect, variant { loglikelihood = "echo_ids" }).loglikelihood)
+    local left = scoring.of(dialect, nil, { loglikelihood = { "echo_text" }, no_tokenizer = true })
+    assert.same({ "echo_text" }, left.loglikelihood)
+    assert.is_nil(left.tokenizer)
+    assert.equal(tokenizers.prompt, scoring.of(dialect).tokenizer)
+  end)
+
+  it("must be known by their names", function()
+    assert.is_nil(scoring.problem(scoring.of(dialect)))
+    assert.is_nil(scoring.problem(scoring.of(dialect, variant { letter = "mine" })))
+    assert.matches("scoring.letter: want one of .*top_logprobs, got 'topp'",
+      scoring.problem(scoring.of(dialect, variant { letter = "topp" })))
+    assert.matches("got 'bias'", scoring.problem(scoring.of(dialect, variant { letter = "bias" })))
+    assert.matches("scoring.tokenizer: want one of content, input, prompt, got 'prompts'",
+      scoring.problem(scoring.of(dialect, variant { tokenizer = "prompts" })))
+  end)
+end)
+
 -- ---- replies, as servers write them -------------------------------------------------------------------------
 
 local function response_of(value)

@@ -394,7 +394,9 @@ static void a_megabyte_event_arrives_whole(void) {
     play->cuts[1] = play->wire.len - below(50);
     play->closes = framing == UNTIL_CLOSE;
     struct ql_http_request request = {.url = "http://h/0", .unix_socket = tour.stage.path, .sse = true};
+    atomic_store(&play->is_over, false);
     struct ql_http_reply *reply = ask_with(&tour.world, &request);
+    UNTIL(&tour.world, atomic_load(&play->is_over)); // the sender has let go of it
     size_t len = 0;
     CHECK(reply->error == NULL);
     CHECK_INT(reply->event_count, 2);

@@ -33,11 +33,4 @@ function lengths.draw(distribution, generator)
   return math.max(1, math.floor(value + 0.5))
 end
 
---- In words, for records: what was given.
-function lengths.text(distribution)
-  if distribution.from then return ("%d..%d"):format(distribution.from, distribution.to) end
-  if distribution.deviation == 0 then return tostring(distribution.mean) end
-  return ("%d~%d"):format(distribution.mean, distribution.deviation)
-end
-
 return lengths

@@ -205,7 +205,6 @@ local function resolve(resolved, options)
     seed = load.seed or resolved.generation.seed or 0, replicates = load.replicates or benchmark.num_runs, order = load.order,
     warmup = load.warmup or benchmark.num_warmup_iterations, warmup_steady = load.warmup_steady, prewarm = load.prewarm }
   made.points = search and {} or points_of(resolved, load, work)
-  if work.times_ns and load.turns == 1 then made.trace_count = #work.times_ns end
   return made
 end
 

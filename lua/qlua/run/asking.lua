@@ -107,8 +107,8 @@ local function ask_suspects(self, one, dataset, server, client)
   end
   local job = new_job(self, one, dataset, server, client)
   job.task, job.workers, job.on_progress = control.part_of(dataset.task, chosen), 1, function() end
-  self.progress:message(("%s %s: asking the %d questions that were in flight when the server died, one at a time"):format(one.name,
-    dataset.name, count))
+  self.progress:message { en = ("%s %s: asking the %d questions that were in flight when the server died, one at a time"):format(one.name,
+    dataset.name, count), zh = ("%s %s：逐一提问崩溃时正在处理的 %d 题"):format(one.name, dataset.name, count) }
   return pipeline.ask(job).stop
 end
 

@@ -111,6 +111,8 @@ local function work(self, one, server, client, only_load)
 end
 
 local function conclude(self, one, server, err)
+  -- whatever was going on when it died, the probe before the first question for one: that it died is the cause
+  if err and not err.crashed and err.kind ~= "cancelled" and server.process and not server:is_alive() then err = server:explain_death() end
   local is_crash = err and err.crashed
   self.store:update_server(one.name, server.incarnation, { end_ns = wall_ns(self), end_kind = is_crash and "crashed" or "stopped",
     cause = err and err.text })
@@ -118,34 +120,43 @@ local function conclude(self, one, server, err)
   return err
 end
 
--- A server's life with a client of its own; the error that ended it early, or nil; after a crash also what was in flight.
+-- What is done with a server that is ready; the error that ended it early, or nil; after a crash also what was in flight.
+local function use(self, one, server, client, only_load)
+  self.store:update_server(one.name, server.incarnation, { ready_ns = wall_ns(self) })
+  session.record_server(self, one, server)
+  self.telemetry:after_launch(one, server)
+  local _, err = xpcall(work, variant.traced, self, one, server, client, only_load)
+  return conclude(self, one, server, err)
+end
+
+local function start_and_use(self, one, client, account, life, only_load)
+  local server, err = variant.start(self, one, client)
+  if not server then return err end
+  server.account, server.life = account, life
+  server.watch = watch.new(server, client, { limit = account.concurrency, endpoint = asking.endpoint_of(one, self.made.datasets[1]),
+    is_stopped = function() return self.stopped end })
+  return use(self, one, server, client, only_load)
+end
+
+local function note_stuck(self, one, count)
+  if count == 0 then return end
+  note(self, one, "server_left", ("%d processes of the server could not be ended"):format(count))
+  self.progress:message { en = ("%s: %d processes of its server could not be ended: qlua reap %s"):format(one.name, count, self.dir),
+    zh = ("%s：服务有 %d 个进程无法结束：qlua reap %s"):format(one.name, count, self.dir) }
+end
+
+-- A server's life with a client of its own. Whatever is raised in it, a full disk for one, the server is stopped.
 local function live(self, one, account, life, only_load)
   local client = http.open(launch.transport(one.variant, account.concurrency))
   self.clients[client] = true
-  local ok, server, err = xpcall(variant.start, variant.traced, self, one, client)
-  if not ok then server, err = nil, server end
-  local suspects
-  if server then
-    server.account, server.life = account, life
-    server.watch = watch.new(server, client, { limit = account.concurrency, endpoint = asking.endpoint_of(one, self.made.datasets[1]),
-      is_stopped = function() return self.stopped end })
-    self.store:update_server(one.name, server.incarnation, { ready_ns = wall_ns(self) })
-    session.record_server(self, one, server)
-    self.telemetry:after_launch(one, server)
-    local _
-    _, err = xpcall(work, variant.traced, self, one, server, client, only_load)
-    err, suspects = conclude(self, one, server, err)
-    server.watch:close()
-  end
+  local _, err, suspects = xpcall(start_and_use, variant.traced, self, one, client, account, life, only_load)
+  local server = self.servers[one.name]
+  if server and server.watch then server.watch:close() end
   client:close() -- before the server is told to stop: some wait for their clients
   self.clients[client] = nil
-  server = server or self.servers[one.name] -- of a start that raised an error
   local stuck = server and server:stop() or 0
-  if stuck > 0 then
-    note(self, one, "server_left", ("%d processes of the server could not be ended"):format(stuck))
-    self.progress:message(("%s: %d processes of its server could not be ended: qlua reap %s"):format(one.name, stuck, self.dir))
-  end
   self.servers[one.name] = nil
+  note_stuck(self, one, stuck)
   return err, suspects
 end
 
@@ -158,13 +169,15 @@ local function note_crash(self, one, account, err, suspects)
   for _, question in ipairs(account:crashed(suspects, err, err.mode)) do
     self.store:put_event(clock.wall_ns(), "quarantine", restarts.QUARANTINED, { variant = question.variant, dataset = question.dataset,
       sample = question.sample })
-    self.progress:message(("%s %s: %s"):format(question.variant, question.sample, restarts.QUARANTINED))
+    self.progress:message { en = ("%s %s: %s"):format(question.variant, question.sample, restarts.QUARANTINED),
+      zh = ("%s %s：两次崩溃时均在处理此题，已隔离"):format(question.variant, question.sample) }
   end
   if account.concurrency < before then
     local text = ("concurrency %d instead of %d from here on: scoring prompts took more memory than there is"):format(
       account.concurrency, before)
     note(self, one, "concurrency_reduced", text)
-    self.progress:message(one.name .. ": " .. text)
+    self.progress:message { en = one.name .. ": " .. text, zh = ("%s：显存不足，并发数由 %d 降为 %d"):format(one.name, before,
+      account.concurrency) }
   end
 end
 

@@ -47,7 +47,7 @@ end
 
 --- Is the engine wedged by now? Requests hang then, and `/health` says 200.
 -- @tparam table plan
--- @tparam integer count of requests so far
+-- @tparam integer count of requests for questions so far
 function hostile.is_wedged(plan, count)
   local after = plan.hostile.wedge_after
   return after ~= nil and count > after

@@ -34,7 +34,7 @@ local VERSION = "0.11.0+qlua.sim"
 -- @tparam ?function draw seed → book, of requests with a temperature
 -- @treturn table `answer(request)` is what the transport calls; set `server` before the first request
 function service.new(plan, book, api_key, again, draw)
-  local self = setmetatable({ plan = plan, book = book, api_key = api_key, faults = faults.new(plan), count = 0, draw = draw,
+  local self = setmetatable({ plan = plan, book = book, api_key = api_key, faults = faults.new(plan), count = 0, asked = 0, draw = draw,
     quirks = quirks.set(plan.quirks), metrics = metrics.new(plan.served_model), created = clock.wall_ns() // 1000000000,
     ready_ns = clock.now_ns() + math.floor((plan.ready_after_ms or 0) * 1e6) }, service)
   if again then self.again = setmetatable({ book = again }, { __index = self, __newindex = self }) end
@@ -189,8 +189,9 @@ local function generated(handler)
     self = drawn(self, body)
     local plan, key = handler(self, request, body)
     plan.body = quirks.spoil(self.quirks, plan.body)
-    if hostile.is_wedged(self.plan, self.count) then return hostile.never(plan) end
     local question = self.book:find(key)
+    if question or #self.book.questions == 0 then self.asked = self.asked + 1 end
+    if hostile.is_wedged(self.plan, self.asked) then return hostile.never(plan) end
     -- Probes and free questions get through, where there are questions to hit: a run must be able to begin.
     if not question and #self.book.questions > 0 then return plan end
     local changed, exit_code = faults.apply(self.faults, key, plan, function(record)
