@@ -22,7 +22,12 @@ local function print_variant(one)
   say.line("  engine      ", one.dialect.name, simulated)
   say.line("  model       ", variant.model)
   if one.launch then
-    say.line("  command     ", table.concat(launch.words(one.launch.argv, one.launch.env), " "))
+    local env = { QLUA_RUN_ID = "NONCE" } -- by which all that was started is found again
+    for name, value in pairs(one.launch.env or {}) do env[name] = value end
+    say.line("  command     ", table.concat(launch.words(one.launch.argv, env), " "))
+    if not one.dialect.names_itself then
+      say.line("  served as   ", (variant.server.served_model_name or variant.model) .. "#NONCE")
+    end
   else
     say.line("  address     ", secrets.url(variant.server.base_url) or variant.server.unix_socket, launch.query(variant))
   end

@@ -68,6 +68,7 @@ end
 -- @tparam ?string key
 -- @treturn table lower-case name → value
 function keys.headers(dialect, variant, key)
+  secrets.remember((variant.server.base_url or ""):match "^%a[%w+.-]*://[^/@%s]*:([^/@%s]*)@") -- a password in the URL
   local headers = { ["content-type"] = "application/json" }
   if key then
     local own = dialect.auth and dialect.auth(key, variant) or { authorization = "Bearer " .. key }

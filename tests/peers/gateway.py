@@ -8,7 +8,8 @@ Prints `listening on PORT and with TLS on PORT`. Three roles, told by the reques
 request, forwarded to the upstream whatever host it names; CONNECT is a tunnel to this gateway's own TLS port. Each request is a line
 of FILE: monotonic milliseconds, role, target, status. The first N questions are refused with 429 and `HEADER: VALUE`; VALUE
 `date+S` is an HTTP date S seconds ahead. Where $GATEWAY_KEY is set a request without it gets 401. Every refusal,
-and with a key every answer, repeats what was sent, as it is, as in a URL, and in base64. --model replaces the model's name in replies.
+and with a key every answer, repeats what was sent, as it is, as in a URL, and in base64. --model replaces the model's name in replies
+to questions.
 """
 import argparse
 import base64
@@ -110,7 +111,7 @@ class Gateway(BaseHTTPRequestHandler):
         data = answer.read()
         if options.key and "completions" in self.path:  # a gateway that traces: the first object gets a field of its own
             data = data.replace(b"{", b'{"seen":"%s",' % repeated(sent), 1)
-        if options.model:
+        if options.model and b"Question:" in (body or b""):
             data = data.replace(b'"model":"qlua-sim"', b'"model":"%s"' % options.model.encode())
         self.reply(role, answer.status, data, [("Content-Type", answer.getheader("Content-Type") or "text/plain"), ("X-Seen", sent)])
         upstream.close()

@@ -42,6 +42,11 @@ describe("keys", function()
     assert.is_nil(secrets.hide_known(one):find(one, 1, true))
   end)
 
+  it("of an address are known from then on", function()
+    keys.headers({}, variant_with { base_url = "https://user:url-password-5@far.example/v1" })
+    assert.equal("(hidden)", secrets.hide_known "url-password-5")
+  end)
+
   it("of a header are known from then on", function()
     keys.headers({}, variant_with { headers = { ["X-Api-Key"] = "header-secret-77", accept = "text/plain-old" } })
     assert.equal("(hidden) text/plain-old", secrets.hide_known "header-secret-77 text/plain-old")
