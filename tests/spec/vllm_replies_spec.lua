@@ -202,7 +202,8 @@ describe("a load's requests", function()
   local function body_of(name, extra)
     local dialect = assert(registry.load("server", name))
     local build = builder.new { dialect = dialect, spec = {}, timeouts = {},
-      server = { model = "m", base_url = "http://h/v1", headers = {} }, variant = { generation = { max_tokens = 4 }, server = { extra_body = extra } } }
+      server = { model = "m", base_url = "http://h/v1", headers = {} },
+      variant = { generation = { max_tokens = 4 }, server = { extra_body = extra } } }
     return json.decode(build:request({ text = "x" }, {}).body)
   end
 
@@ -238,8 +239,8 @@ describe("logs of vLLM 0.25.1", function()
       end
     end
     for _, pattern in ipairs { "Resolved architecture", "Initializing a V1 LLM engine", "Loading model from scratch",
-      "Loading weights took", "Model loading took", "torch.compile", "Available KV cache memory", "Capturing CUDA graph", "Graph capturing finished", "init engine",
-      "Starting vLLM server", "Application startup complete" } do
+      "Loading weights took", "Model loading took", "torch.compile", "Available KV cache memory", "Capturing CUDA graph",
+      "Graph capturing finished", "init engine", "Starting vLLM server", "Application startup complete" } do
       assert.is_true(seen[pattern], pattern)
     end
     assert.is_true(longest > 0 and longest <= 30, longest) -- the second process's imports take 22 s without a word
