@@ -63,6 +63,7 @@ local fields = {
     sampling = { "table" }, template_kwargs = { "boolean" }, names_itself = { "boolean" }, unix_socket = { "boolean" },
     port_line = { "string" }, echoes = { "function" }, stop = { "any" }, tokenize = { "any" },
     notes = { "text" }, grace_ms = { "any" }, min_tokens = { "boolean" }, score = { "table" },
+    continuous_usage = { "boolean" },
   },
   report = {
     name = { "string", required = true }, summary = { "pair", required = true }, extension = { "string" },

@@ -45,7 +45,7 @@ return q.server {
     { version = "2026-09 sources", mode = "generate, loglikelihood, letter", seen = "read" },
   },
   capabilities = { generate = true, loglikelihood = true, letter = true },
-  min_tokens = true,
+  min_tokens = true, continuous_usage = true,
   tokenize = "prompt",
   score = { loglikelihood = { "generate_logprob" }, letter = { "token_ids_logprob", "top_logprobs" } },
   sampling = knows.sampling, template_kwargs = true,

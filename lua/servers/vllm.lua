@@ -91,14 +91,18 @@ return q.server {
   name = "vllm",
   summary = { en = "vLLM, started and stopped for each variant", zh = "vLLM，为每个变体启动和停止" },
   tested = {
+    { version = "0.25.1", mode = "generate, loglikelihood, letter", seen = "run" },
     { version = "0.26 to 0.30", mode = "generate, loglikelihood, letter", seen = "read" },
   },
   capabilities = { generate = true, loglikelihood = true, letter = true },
-  min_tokens = true,
+  min_tokens = true, continuous_usage = true,
   sampling = knows.sampling, template_kwargs = true,
   key_env = "VLLM_API_KEY", unix_socket = true, health = "/health",
   tokenize = "prompt",
-  score = { loglikelihood = { "prompt_logprobs", "echo_ids", "echo_text" }, letter = { "logprob_token_ids", "top_logprobs" } },
+  -- `logprob_token_ids` is ignored without a word by 0.25.1 (the probe tells). A label that is not among the 20 candidates is
+  -- then forced by `logit_bias`, behind a chat template too, and reported with its probability as it was before the bias.
+  score = { loglikelihood = { "prompt_logprobs", "echo_ids", "echo_text" },
+    letter = { "logprob_token_ids", "top_logprobs", "logit_bias" } },
   grace_ms = 30000,
 
   check = function(variant, context)
@@ -130,9 +134,10 @@ return q.server {
   read = q.openai.read,
 
   -- Lines that say that a start goes on, however long it takes.
-  progress = { "Resolved architecture", "Starting to load model", "Loading safetensors checkpoint shards", "Loading weights took",
-    "Model loading took", "torch.compile", "Available KV cache memory", "GPU KV cache size", "Capturing CUDA graph",
-    "Graph capturing finished", "init engine", "Starting vLLM server", "Downloading", "Fetching", "Application startup complete" },
+  progress = { "Resolved architecture", "Initializing a V1 LLM engine", "Starting to load model", "Loading model from scratch",
+    "Loading safetensors checkpoint shards", "Loading weights took", "Model loading took", "torch.compile", "Dynamo bytecode",
+    "compile range", "Available KV cache memory", "GPU KV cache size", "Capturing CUDA graph", "Graph capturing finished",
+    "Kernel JIT monitor activated", "init engine", "Starting vLLM server", "Downloading", "Fetching", "Application startup complete" },
 
   -- Lines of the log that explain why a start failed; the first that matches is shown. Later errors are symptoms.
   failures = {
@@ -149,6 +154,11 @@ return q.server {
         zh = "权重占满显存，KV 缓存无可用空间：请提高 gpu_memory_utilization 或增加 GPU" } },
     { pattern = "CUDA out of memory", kind = "memory", say = { en = "out of GPU memory", zh = "显存不足" } },
     { pattern = "OutOfMemoryError", kind = "memory", say = { en = "out of GPU memory", zh = "显存不足" } },
+    { pattern = "is greater than the derived max_model_len", kind = "config",
+      say = { en = "max_model_len is longer than the model's own limit", zh = "max_model_len 超出模型自身的长度上限" } },
+    { pattern = "Cannot find the config file for", kind = "config",
+      say = { en = "the checkpoint is not quantized in the format that --quantization names",
+        zh = "检查点并非 --quantization 所指定的量化格式" } },
     { pattern = "Quantization method specified in the model config", kind = "config",
       say = { en = "the checkpoint has another quantization than the config says", zh = "检查点的量化方法与配置不符" } },
     { pattern = "Only symmetric quantization is supported for MoE", kind = "config",

@@ -38,6 +38,15 @@ local function fix_length(self, body, length)
   if self.dialect.min_tokens then body.min_tokens = length end
 end
 
+-- Usage on every event, so that an event's own tokens are known. What the configuration says about it stays.
+local function ask_usage(self, body)
+  local options = body.stream_options
+  if not self.dialect.continuous_usage or type(options) ~= "table" or options.continuous_usage_stats ~= nil then return end
+  local with = { continuous_usage_stats = true }
+  for key, value in pairs(options) do with[key] = value end -- not in place: a table of the configuration serves all requests
+  body.stream_options = with
+end
+
 --- The request of one turn.
 -- @tparam table item `{ text or messages, stop, output_tokens }`
 -- @tparam table entry gets `max_tokens` and `requested_tokens`; `due_ns` becomes the moment at which the I/O thread sends
@@ -50,6 +59,7 @@ function builder:request(item, entry)
     extra_body = self.variant.server.extra_body, server = self.variant.server }
   local request = self.dialect.request(ask)
   if fixed then fix_length(self, request.body, fixed) end
+  ask_usage(self, request.body)
   local hook = self.hooks and self.hooks.on_request
   if hook then hook(request, entry) end
   local timeouts, server = self.timeouts, self.server
