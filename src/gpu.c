@@ -75,6 +75,7 @@ static void rest(struct ql_gpu *gpu, uint64_t until_ns) {
 static void *sample(void *arg) {
   struct ql_gpu *gpu = arg;
   uint64_t next_ns = ql_now_ns() + gpu->period_ns;
+  pthread_setname_np(pthread_self(), "qlua-gpu");
   pthread_mutex_lock(&gpu->lock);
   for (;;) {
     rest(gpu, next_ns);

@@ -15,10 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A young generation of this share of the heap stays in the processor's cache with a full data set loaded; Lua's own
-// 20 % does not, and costs a tenth of a run's time.
-enum { YOUNG_PERCENT = 3 };
-
 struct ql_host {
   lua_State *L;
   struct ql_loop *loop;
@@ -128,7 +124,7 @@ struct ql_host *ql_host_open(struct ql_loop *loop, struct ql_err *err) {
     ql_host_close(host);
     return NULL;
   }
-  lua_gc(host->L, LUA_GCGEN, YOUNG_PERCENT, 0); // most of what a sample makes dies with it
+  lua_gc(host->L, LUA_GCGEN, 0, 0); // most of what a sample makes dies with it; task.c sets its pace
   return host;
 }
 

@@ -11,6 +11,7 @@
 #include "http_conn.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -175,7 +176,7 @@ static void on_start_due(struct ql_http_alarm *alarm) {
 static void take_job(struct ql_http_job *job) {
   struct ql_http_part *part = job->part;
   uint64_t due_ns = job->reply->marks.due_ns = job->request.start_at_ns;
-  if (due_ns > ql_now_ns()) {
+  if (due_ns > ql_http_io_now(part->io)) {
     list_add(&part->later, job);
     job->alarm.on_due = on_start_due;
     ql_http_alarm_at(part->io, &job->alarm, due_ns);
@@ -250,6 +251,8 @@ static void on_wake(struct ql_http_watch *watch, uint32_t events) {
     struct ql_http_message *next = message->next; // obeying may give the message away
     if (obey(io, message))
       free(message);
+    if (io->now_ns >= io->timer_set_ns) // thousands of requests may be handed over at once
+      run_alarms(io);
     message = next;
   }
 }
@@ -266,6 +269,7 @@ void ql_http_watch_change(struct ql_http_io *io, struct ql_http_watch *watch, ui
   epoll_ctl(io->epoll_fd, EPOLL_CTL_MOD, watch->fd, &at);
 }
 
+// Alarms go before everything else of a batch: what is read later has the kernel's stamp already, what is sent later is late.
 static void sleep_and_handle(struct ql_http_io *io) {
   struct epoll_event ready[BATCH];
   uint64_t before_ns = ql_now_ns();
@@ -273,8 +277,13 @@ static void sleep_and_handle(struct ql_http_io *io) {
   ql_http_count(&io->idle_ns, ql_http_io_now(io) - before_ns);
   ql_http_count(&io->wakeups, 1);
   ql_http_count(&io->wakeup_events, count > 0 ? (uint64_t)count : 0);
+  bool is_served = io->now_ns >= io->timer_set_ns;
+  if (is_served)
+    on_timer(&io->timer, 0);
   for (int i = 0; i < count; i++) {
     struct ql_http_watch *watch = ready[i].data.ptr;
+    if (watch == &io->timer && is_served)
+      continue;
     watch->on_ready(watch, ready[i].events);
     if (io->now_ns >= io->timer_set_ns)
       run_alarms(io);
@@ -285,8 +294,16 @@ static void sleep_and_handle(struct ql_http_io *io) {
   ql_http_curl_bury(io);
 }
 
+// For profilers and top.
+static void name_thread(struct ql_http_io *io) {
+  char name[16];
+  snprintf(name, sizeof name, "qlua-io-%u", (unsigned)(io - io->http->ios) % 1000);
+  pthread_setname_np(pthread_self(), name);
+}
+
 void *ql_http_thread(void *arg) {
   struct ql_http_io *io = arg;
+  name_thread(io);
   while (!io->is_stopping)
     sleep_and_handle(io);
   ql_http_conns_close(io);

@@ -256,7 +256,11 @@ static void push_marks(lua_State *L, const struct ql_http_marks *marks) {
 }
 
 static void push_headers(lua_State *L, const struct ql_buf *headers) {
-  lua_newtable(L);
+  int count = 0;
+  for (const char *at = headers->data, *end = at + headers->len; at < end && (at = memchr(at, 0, (size_t)(end - at)));
+       at++)
+    count++;
+  lua_createtable(L, 0, count / 2); // names and values
   for (size_t at = 0; at < headers->len;) {
     const char *name = headers->data + at;
     const char *value = name + strlen(name) + 1;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // qlua.core.json: the one door for JSON.
 //
-// Decoding is lua-cjson's; under Lua 5.4 it makes every number a float, so integers are restored after
-// it (a number without a fraction within ±2^53 is an integer again). Encoding is a canonical writer of our
-// own, since hashes are taken over it: keys sorted bytewise, no spaces, integers stay integers, floats
+// Decoding of strict JSON is lua_json_read's. Where that gives up the text is lua-cjson's, which takes some more, and words
+// the error with its position; under Lua 5.4 it makes every number a float, so integers are restored after it. Both ways a
+// number without a fraction within ±2^53 is an integer. Encoding is a canonical writer of our own, since hashes are taken over it: keys sorted bytewise, no spaces, integers stay integers, floats
 // in the fewest digits that read back the same, text as UTF-8 with invalid bytes as U+FFFD.
 
+#include "lua_json.h"
 #include "task.h"
 
 #include <lauxlib.h>
@@ -17,8 +18,7 @@
 
 int ql_open_json(lua_State *L);
 
-enum { MAX_DEPTH = 200, INDENT_MAX = 8 };
-#define TWO_53 9007199254740992.0
+enum { INDENT_MAX = 8, SCRATCH_MAX = 1 << 20 };
 
 static char array_mark; // its address names the metatable of json.array
 
@@ -36,7 +36,7 @@ static bool restore_integers(lua_State *L) {
       double value = lua_tonumber(L, -1);
       if (!isfinite(value))
         return false;
-      if (value >= -TWO_53 && value <= TWO_53 && value == floor(value)) {
+      if (value >= -QL_JSON_TWO_53 && value <= QL_JSON_TWO_53 && value == floor(value)) {
         lua_pushvalue(L, -2);
         lua_pushinteger(L, (lua_Integer)value);
         lua_rawset(L, table); // assigning to an existing field is allowed during lua_next
@@ -47,10 +47,8 @@ static bool restore_integers(lua_State *L) {
   return true;
 }
 
-// decode(text) → value | nil, err. Upvalue 1 is cjson's decode.
-static int decode(lua_State *L) {
-  luaL_checkstring(L, 1);
-  lua_settop(L, 1);
+// What lua-cjson (upvalue 1) makes of the text at 1.
+static int decode_any(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
@@ -64,7 +62,7 @@ static int decode(lua_State *L) {
   } else if (lua_type(L, -1) == LUA_TNUMBER) {
     double value = lua_tonumber(L, -1);
     is_finite = isfinite(value);
-    if (value >= -TWO_53 && value <= TWO_53 && value == floor(value))
+    if (value >= -QL_JSON_TWO_53 && value <= QL_JSON_TWO_53 && value == floor(value))
       lua_pushinteger(L, (lua_Integer)value);
   }
   if (!is_finite) {
@@ -73,6 +71,23 @@ static int decode(lua_State *L) {
     return ql_push_err(L, &err);
   }
   return 1;
+}
+
+// One large value must not hold its memory for good.
+static void trim(struct ql_buf *buffer) {
+  if (buffer->cap > SCRATCH_MAX)
+    ql_buf_free(buffer);
+}
+
+// decode(text) → value | nil, err. Upvalue 2 holds the buffer for strings with escapes, so that an error leaks nothing.
+static int decode(lua_State *L) {
+  size_t len;
+  const char *text = luaL_checklstring(L, 1, &len);
+  struct ql_buf *scratch = lua_touserdata(L, lua_upvalueindex(2));
+  lua_settop(L, 1);
+  bool is_read = ql_json_read(L, text, len, scratch);
+  trim(scratch);
+  return is_read ? 1 : decode_any(L);
 }
 
 // ---- encode -------------------------------------------------------------------------------------------
@@ -225,8 +240,8 @@ static bool is_marked_array(lua_State *L, int table) {
 
 static void write_table(struct writer *writer, int depth) {
   lua_State *L = writer->L;
-  if (depth >= MAX_DEPTH)
-    luaL_error(L, "json: nested more than %d levels deep (a cycle?)", MAX_DEPTH);
+  if (depth >= QL_JSON_MAX_DEPTH)
+    luaL_error(L, "json: nested more than %d levels deep (a cycle?)", QL_JSON_MAX_DEPTH);
   luaL_checkstack(L, 6, "json");
   int table = lua_gettop(L);
   size_t count = 0;
@@ -285,8 +300,7 @@ static int encode(lua_State *L) {
   struct writer writer = {L, out, (int)indent};
   write_value(&writer, 0);
   lua_pushlstring(L, out->data, out->len);
-  if (out->cap > 1u << 20)
-    ql_buf_free(out); // one large value must not hold its memory for good
+  trim(out);
   return 1;
 }
 
@@ -303,6 +317,15 @@ static int array(lua_State *L) {
   return 1;
 }
 
+static void push_buffer(lua_State *L) {
+  struct ql_buf *buffer = lua_newuserdatauv(L, sizeof *buffer, 0);
+  ql_buf_init(buffer, 0);
+  lua_newtable(L);
+  lua_pushcfunction(L, free_buffer);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+}
+
 int ql_open_json(lua_State *L) {
   lua_newtable(L);
   lua_pushliteral(L, "json.array");
@@ -316,21 +339,17 @@ int ql_open_json(lua_State *L) {
   lua_pushboolean(L, 0);
   lua_call(L, 1, 0);
   lua_getfield(L, -1, "decode_max_depth");
-  lua_pushinteger(L, MAX_DEPTH);
+  lua_pushinteger(L, QL_JSON_MAX_DEPTH);
   lua_call(L, 1, 0);
   lua_getfield(L, -1, "null");
   lua_setfield(L, -3, "null");
   lua_getfield(L, -1, "decode");
-  lua_pushcclosure(L, decode, 1);
+  push_buffer(L);
+  lua_pushcclosure(L, decode, 2);
   lua_setfield(L, -3, "decode");
   lua_pop(L, 1);
 
-  struct ql_buf *out = lua_newuserdatauv(L, sizeof *out, 0);
-  ql_buf_init(out, 0);
-  lua_newtable(L);
-  lua_pushcfunction(L, free_buffer);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
+  push_buffer(L);
   lua_pushcclosure(L, encode, 1);
   lua_setfield(L, -2, "encode");
   lua_pushcfunction(L, array);

@@ -2,6 +2,7 @@
 --- What a script sees of the transports: which it was, whose clock, waiting starts, counters, and the end of a program.
 local clock = require "qlua.core.clock"
 local core = require "qlua.core.http"
+local core_file = require "qlua.core.file"
 local http = require "qlua.http"
 local proc = require "qlua.core.proc"
 local sim = require "qlua.core.sim"
@@ -67,6 +68,20 @@ describe("the transports", function()
     assert.equal(2, stats.done)
     assert.equal(stats.io_threads, #stats.threads)
     assert.is_true(stats.wakeups > 0 and stats.threads[1].wakeups > 0)
+    client:close()
+  end)
+
+  it("name the threads for profilers", function()
+    local client, names = assert(http.client()), {}
+    assert.equal(200, assert(client:get(url)).status)
+    for _, id in ipairs(assert(core_file.list "/proc/self/task")) do
+      local comm = io.open("/proc/self/task/" .. id .. "/comm")
+      if comm then -- else it has ended since
+        names[comm:read "l" or ""] = true
+        comm:close()
+      end
+    end
+    assert.is_true(names["qlua-io-0"])
     client:close()
   end)
 
