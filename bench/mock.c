@@ -338,7 +338,7 @@ static const char *model = "mock";
 static void send_models(struct conn *conn) {
   char body[512];
   snprintf(body, sizeof body,
-           "{\"object\":\"list\",\"data\":[{\"id\":\"%s\",\"object\":\"model\",\"created\":1700000000,\"owned_by\":\"mock\","
+           "{\"object\":\"list\",\"data\":[{\"id\":\"%s\",\"object\":\"model\",\"created\":1700000000,\"owned_by\":\"mock\",\"simulated\":true,"
            "\"root\":\"%s\",\"parent\":null,\"max_model_len\":1048576}]}",
            model, model);
   transmit(conn, text_reply(200, "application/json", body));

@@ -302,7 +302,7 @@ exec %s sim --port "$port" --served-model "$name" --dataset gsm8k --data %s --li
       "--variant", "fp8", "--set", "server.executable=" .. program, "--set", "server.port=" .. support.fixed_port() })
     assert.equal(0, run.code, run.all)
     local doc = support.results(run.dir)
-    assert.is_nil(doc.simulated or nil) -- a vLLM is believed
+    assert.is_true(doc.simulated) -- whatever started it: what answers says so
     assert.equal(1, doc.variants.fp8.datasets.gsm8k.accuracy)
     local said = support.read(run.dir .. "/logs/fp8.log"):match "argv: ([^\n]*)"
     assert.is_truthy(said:find("^serve Qwen/Qwen3%-30B%-A3B%-Instruct%-2507 "), said)
@@ -341,6 +341,9 @@ describe("qlua run --url", function()
       if question.outcome == "correct" then correct = correct + 1 end
     end
     assert.equal(correct, cell.num_correct)
+    assert.is_true(doc.simulated) -- nobody but the server itself could say so
+    assert.equal(0, support.qlua({ "run", "--resume", run.dir }).code) -- nothing is left to ask, and it is not forgotten
+    assert.is_true(support.results(run.dir).simulated)
   end)
 
   it("needs the model's name", function()

@@ -100,7 +100,7 @@ function session.open(self)
   self.manifest = facts
   store:meta("manifest", facts)
   store:meta("config", secrets.config(made.config))
-  store:meta("simulated", made.simulated)
+  store:meta("simulated", made.simulated or store:meta "simulated" or false)
   if made.data_dir then store:meta("data_dir", made.data_dir) end
   if not store:meta "options" then store:meta("options", { command = json.array(command), folder = sys.cwd() }) end
   for position, one in ipairs(made.variants) do
@@ -133,6 +133,11 @@ function session.record_server(self, one, server)
   self.manifest.servers[one.name] = { argv = server.argv and json.array(secrets.words(server.argv)),
     providers = earlier and earlier.providers, base_url = secrets.url(server.base_url), facts = server.facts,
     unix_socket = server.unix_socket }
+  local entry = server.facts.model_entry
+  if entry and entry.simulated == true then -- not of our starting, but it says so itself
+    self.manifest.simulated = true
+    self.store:meta("simulated", true)
+  end
   self.store:meta("manifest", self.manifest)
 end
 

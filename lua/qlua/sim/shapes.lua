@@ -166,10 +166,10 @@ end
 
 -- ---- the rest -------------------------------------------------------------------------------------------
 
---- GET /v1/models.
+--- GET /v1/models. `simulated` is for whoever asks without having started this server: a run says so in its report.
 function shapes.models(plan, created)
   return json.encode { object = "list", data = json.array { { id = plan.served_model, object = "model", created = created,
-    owned_by = "qlua-sim (simulated)", root = plan.served_model, parent = json.null, max_model_len = plan.max_model_len,
+    owned_by = "qlua-sim (simulated)", simulated = true, root = plan.served_model, parent = json.null, max_model_len = plan.max_model_len,
     permission = json.array {} } } }
 end
 
