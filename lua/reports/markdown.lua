@@ -6,6 +6,7 @@
 -- markdown.lua`. It never asks which language it is in: a text is a pair `{ en = …, zh = … }`, and the page picks or sets
 -- both. `docs/reports.md` walks through an example and lists what `page` and `summary` offer.
 local figures = require "drawings.figures"
+local hardware = require "markdown.hardware"
 local load = require "markdown.load"
 local load_say = require "markdown.load_say"
 local q = require "qlua"
@@ -407,7 +408,8 @@ return q.report {
   summary = { en = "The report as Markdown", zh = "Markdown 格式的报告" },
   format = "markdown",
   extension = "md",
-  say = { report = say, verdict = verdict_say, load = load_say, servers = servers.say, repeats = repeats.say },
+  say = { report = say, verdict = verdict_say, load = load_say, servers = servers.say, repeats = repeats.say,
+    hardware = hardware.say },
 
   layout = function(page, summary)
     head(page, summary)
@@ -422,6 +424,7 @@ return q.report {
     outcomes(page, summary)
     lengths(page, summary)
     speed(page, summary)
+    hardware.section(page, summary)
     load.load(page, summary, figures.load)
     scorers(page, summary)
     for _, dataset in ipairs(summary.dataset_order) do group_table(page, summary, dataset) end

@@ -256,7 +256,7 @@ return q.report { name = "broken", summary = { en = "x", zh = "y" }, layout = fu
     end)
 
     it("that dies while it is asked, and can be gone on with", function()
-      local path = support.config(folder, { sim = "faults: { exit: { after_n: 5 } }" })
+      local path = support.config(folder, { server = "max_restarts: 0", sim = "faults: { exit: { after_n: 5 } }" })
       local run = fails(4, { "its server exited with status 1 while it was asked", "RuntimeError: Engine core died. (simulated)",
         "go on with: qlua run --resume" }, { "gsm8k", "--config", path, "--limit", "12", "--concurrency", "1" })
       local function answered()
@@ -277,7 +277,7 @@ return q.report { name = "broken", summary = { en = "x", zh = "y" }, layout = fu
     end
 
     it("that is killed by somebody: its signal", function()
-      local path = support.config(folder, { sim = "latency: { ttft_ms: 100 }" })
+      local path = support.config(folder, { server = "max_restarts: 0", sim = "latency: { ttft_ms: 100 }" })
       local process = support.start({ "run", "gsm8k", "--config", path, "--limit", "130", "--out", folder .. "/results" })
       support.wait_until("it asks", function() return table.concat(process:tail(9), "\n"):find "one gsm8k: 130 questions" end)
       local server
@@ -409,7 +409,7 @@ cp -r "$1"/tiny/results/* "$1/kept"
 
   describe("a resumed run", function()
     local function interrupted()
-      local path = support.config(folder, { sim = "faults: { exit: { after_n: 3 } }" })
+      local path = support.config(folder, { server = "max_restarts: 0", sim = "faults: { exit: { after_n: 3 } }" })
       write("rows.jsonl", '{"q":"1 + 1?","a":"2"}\n{"q":"1 + 2?","a":"3"}\n{"q":"1 + 3?","a":"4"}\n{"q":"1 + 4?","a":"5"}\n')
       write("mine.lua", [[
 local q = require "qlua"

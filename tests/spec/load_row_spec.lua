@@ -115,6 +115,11 @@ describe("events that are alike but for their text", function()
     function(text) return chat(text) end,
     function(text) return chat(text, { usage = json.null }) end,
     function(text, i) return chat(text, { usage = { prompt_tokens = 1, completion_tokens = i } }) end,
+    function(text, i) return chat(text, { usage = { prompt_tokens = 1, total_tokens = 1 + i, completion_tokens = i } }) end,
+    function(text, i) return chat(text, { usage = { prompt_tokens = 1, total_tokens = 2 * i, completion_tokens = 2 * i - 1,
+      completion_tokens_details = { reasoning_tokens = i // 4 } } }) end,
+    function(text, i) return { choices = json.array { { index = 0, delta = { content = text } } }, a = { completion_tokens = i },
+      usage = { completion_tokens = 3 } } end,
     function(text) return { choices = json.array { { index = 0, text = text } } } end,
     function(text) return f.delta { reasoning_content = text } end,
     function(text) return f.delta { content = text, reasoning = "r" } end,
@@ -154,8 +159,23 @@ describe("events that are alike but for their text", function()
     for _, other in ipairs { chat "", chat "a\nb", chat 'a"b', chat("word2", { created = 6 }), f.finish() } do
       assert.is_nil(template.text(known, json.encode(other)))
     end
-    assert.is_nil(learn("word1", { usage = { completion_tokens = 1 } })) -- the count would be the same in every event
     assert.is_nil(learn "a\nb")
+  end)
+
+  it("are recognised by the bytes around the counts too, and say the count", function()
+    local data = '{"choices":[{"delta":{"content":"%s"}}],"usage":{"prompt_tokens":9,"total_tokens":%s,"completion_tokens":%s}}'
+    local function learn(line) return template.learn(line, shapes.read(json.decode(line), {}), shapes.read) end
+    local known = learn(data:format("a", "10", "1"))
+    assert.same({ "b", 12 }, { template.text(known, data:format("b", "21", "12")) })
+    assert.same({ "b", 0 }, { template.text(known, data:format("b", "9", "0")) })
+    for _, wrong in ipairs { "01", "1.5", "-1", "1e3", "1 2", "", "null", "1234567890123456" } do
+      assert.is_nil(template.text(known, data:format("b", "21", wrong)), wrong)
+      assert.is_nil(template.text(known, data:format("b", wrong, "12")), wrong)
+    end
+    assert.is_nil(template.text(known, (data:format("b", "21", "12"):gsub('"prompt_tokens":9', '"prompt_tokens":8'))))
+    -- A count in two places, or before the text, is not where it seems to be.
+    assert.is_nil(learn '{"choices":[{"delta":{"content":"a"}}],"a":{"completion_tokens":1},"usage":{"completion_tokens":2}}')
+    assert.is_nil(learn '{"usage":{"completion_tokens":2},"choices":[{"delta":{"content":"a"}}]}')
   end)
 end)
 

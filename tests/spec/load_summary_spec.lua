@@ -197,6 +197,9 @@ describe("the pages of a load without questions", function()
       assert.is_truthy(text:find(words, 1, true), layout .. "\n" .. text:sub(1, 3000))
     end
     assert.is_truthy(set("terminal", "zh", { idle_ns = 5e8 }):find("测量受限", 1, true))
+    local _, marked = set("markdown", "en", { idle_ns = 5e8 }):gsub("| concurrency=%d+ † ", "")
+    assert.is_true(marked >= 8, marked) -- in the tables of throughput, of each latency and of ratios
+    assert.is_nil(set("markdown", "en"):find("†", 1, true))
   end)
 
   it("fit a terminal of any width", function()

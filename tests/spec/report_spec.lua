@@ -40,6 +40,34 @@ describe("the Markdown report", function()
     end)
   end
 
+  it("has memory, power and energy in figures where they were measured, and no word of them elsewhere", function()
+    local doc = build()
+    local first = doc.variant_order[1]
+    assert.is_nil(page.set(layout "markdown", doc, { language = "en" }):find("Memory and energy", 1, true))
+    doc.telemetry = { source = "nvml", devices = {
+      { name = "Some GPU", driver = "580.1", memory_total_bytes = 96 << 30, power_limit_w = 700 } } }
+    doc.variants[first].gpu = { devices = { { index = 0, name = "Some GPU", memory_baseline_bytes = 1 << 30, memory_loaded_bytes = 29 << 30,
+      memory_peak_bytes = 31 << 30, power_w_mean = 125.74, power_w_max = 134.41, power_w_idle = 79.1, temperature_c_max = 39,
+      sm_clock_mhz_mean = 1980.0, utilisation_mean = 0.044, throttle = { sw_power_cap = 0.25, gpu_idle = 0.5 } } } }
+    local cell = doc.variants[first].datasets[doc.dataset_order[1]]
+    cell.energy_joules, cell.energy_seconds, cell.energy_above_idle_joules, cell.energy_source = 1811.45, 14.22, 686.2, "counter"
+    local text = page.set(layout "markdown", doc, { language = "both" })
+    for _, row in ipairs { "Some GPU (driver 580.1, 96.0 GiB, limit 700 W)", "Some GPU（驱动 580.1，96.0 GiB，功率上限 700 W）" } do
+      assert.is_truthy(text:find(row, 1, true), row)
+    end
+    local squeezed = text:gsub(" +", " ")
+    local device = "| %s | 0 Some GPU | 28.0 | 30.0 | 125.7 | 134.4 | 79.1 | 39 | 1,980 | 4.4 %% | sw_power_cap 25.0 %% |"
+    for _, row in ipairs { device:format(first),
+      ("| %s | %s | 14.2 | 1,811 | 686 | – | `counter` |"):format(doc.dataset_order[1], first) } do
+      assert.is_truthy(squeezed:find(row, 1, true), row)
+    end
+    assert.is_nil(text:find("gpu_idle", 1, true))
+    local IDLE = first .. ": the device had work for less than 20 % of the time"
+    assert.is_truthy(text:find(IDLE, 1, true))
+    doc.variants[first].gpu.devices[1].utilisation_mean = 0.2
+    assert.is_nil(page.set(layout "markdown", doc, { language = "both" }):find("the device had work", 1, true))
+  end)
+
   it("is the same page from the file as from the run", function()
     assert(results.write(at "evaluation_results.json", build()))
     local again = assert(results.read(at "evaluation_results.json"))

@@ -175,6 +175,7 @@ describe("streams of vLLM 0.25.1", function()
     assert.same({ "usage", "usage", 4, "Dinity of", "length" },
       { read.weight_source, read.count_source, read.completion_tokens, read.text, read.finish })
     assert.equal(16, read.usage.prompt_tokens)
+    assert.same(events.read(reply_of "stream_chat_cont", { decode_all = true }), read)
   end)
 
   it("are weighed by token ids", function()

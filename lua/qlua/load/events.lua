@@ -113,9 +113,14 @@ end
 -- Events that are like the last decoded one but for their text need no decoding.
 local function add_alike(sum, event)
   local known = sum.template
-  local text = known and template.text(known, event.data)
+  if not known then return false end
+  local text, total = template.text(known, event.data)
   if not text then return false end
-  sum.list[#sum.list + 1] = { at_ns = event.at_ns, kind = known.side == "text" and "content" or "reasoning" }
+  sum.list[#sum.list + 1] = { at_ns = event.at_ns, kind = known.side == "text" and "content" or "reasoning", total = total }
+  if total then
+    known.usage.completion_tokens = total
+    merge_usage(sum, known.usage)
+  end
   sum.pieces[#sum.pieces + 1] = text
   return true
 end

@@ -52,6 +52,11 @@ local function any(section, summary, test)
   return found
 end
 
+-- Where a row stands, marked where the client was the limit.
+local function place(point, cell)
+  return cell.check.verdict == "degraded" and point.label .. " †" or point.label
+end
+
 -- ---- what was done --------------------------------------------------------------------------------------------------
 
 local function workload_text(page, about)
@@ -115,7 +120,7 @@ local function throughput(page, summary, section)
   each(section, summary, function(point, variant, cell)
     local pooled = cell.pooled
     for name in pairs(pooled.count_sources or {}) do sources[name] = true end
-    local row = { point.label, variant, page:count(pooled.num_ok), page:count(pooled.num_failed) }
+    local row = { place(point, cell), variant, page:count(pooled.num_ok), page:count(pooled.num_failed) }
     if has_offered then row[#row + 1] = page:rate(cell.replicates[1].offered_per_second) end
     local base = #row
     row[base + 1], row[base + 2] = rate(page, cell, "requests_per_second") or "–", rate(page, cell, "output_tokens_per_second") or "–"
@@ -150,7 +155,7 @@ local function latency(page, summary, section, name)
   each(section, summary, function(point, variant, cell)
     local d = cell.pooled[name .. "_seconds"]
     if d then
-      rows[#rows + 1] = { point.label, variant, page:count(d.n), page:seconds(d.mean), statistic(page, cell, name, "p50") or "–",
+      rows[#rows + 1] = { place(point, cell), variant, page:count(d.n), page:seconds(d.mean), statistic(page, cell, name, "p50") or "–",
         statistic(page, cell, name, "p95") or "–", statistic(page, cell, name, "p99") or "–", page:seconds(d.max) }
     end
   end)
@@ -171,7 +176,7 @@ local function ratios(page, summary, section)
   for _, name in ipairs(shown) do columns[#columns + 1] = right(say.figures[name]) end
   each(section, summary, function(point, variant, cell)
     if not cell.ratios then return end
-    local row = { point.label, variant }
+    local row = { place(point, cell), variant }
     for i, name in ipairs(shown) do
       local one = cell.ratios[name]
       row[i + 2] = one and bounded(page, page:decimal(one.ratio, 2) .. "x", one.lo and one or nil, as_ratio) or "–"

@@ -11,9 +11,9 @@ local say = {
       .. "`docs/metrics.md`.",
     zh = "与答题评测分开进行，请求只用于计时。时延自请求交给内核时起算，不含建立连接与客户端排队；失败和取消的请求不计入时延与吞吐。公式见 `docs/metrics.md`。" },
   degraded = {
-    en = "**Degraded**: in some measurements the client itself was the limit. What is marked below must not be taken for the server's "
-      .. "figures.",
-    zh = "**测量受限**：部分测量中瓶颈在客户端自身，下文标出的数字不能当作服务端的表现。" },
+    en = "**Degraded**: in some measurements the client itself was the limit. What is marked † must not be taken for the server's "
+      .. "figures; why, stands below under *The instrument, under load*.",
+    zh = "**测量受限**：部分测量中瓶颈在客户端自身，标有 † 的数字不能当作服务端的表现；原因见下文“测量仪器自检（负载测量）”。" },
   requests = { en = "Requests: {workload}.", zh = "请求：{workload}。" },
   replicates = { en = "Replicates: {n}, {order}.", zh = "重复测量 {n} 次，{order}。" },
   one_replicate = {
@@ -57,8 +57,9 @@ local say = {
     zh = "时延。分位数由原始数据精确计算（type 7），方括号内为由次序统计量得到的 {level} 区间，仅描述本次测量；请求太少、不足以支撑的分位数或区间端点不给出（–）。" },
   latencies_replicates = {
     en = "Latencies. Percentiles are the mean of the replicates' percentiles (type 7), in brackets its {level} interval from the "
-      .. "replicates (Student's t); n, mean and max are of all requests. What so few requests do not carry is left out (–).",
-    zh = "时延。分位数为各次重复的分位数（type 7）的均值，方括号内为由各次重复得到的 {level} 区间（t 分布）；请求数、均值与最大值取自全部请求。请求太少、不足以支撑的不给出（–）。" },
+      .. "replicates (Student's t, wide where there are two or three); n, mean and max are of all requests. What so few requests do not "
+      .. "carry is left out (–).",
+    zh = "时延。分位数为各次重复的分位数（type 7）的均值，方括号内为由各次重复得到的 {level} 区间（t 分布，只重复两三次时很宽）；请求数、均值与最大值取自全部请求。请求太少、不足以支撑的不给出（–）。" },
   itl_events = {
     en = "ITL here is the time between *events*, not tokens: the server does not say how many tokens an event brings.",
     zh = "此处 ITL 为*事件*间隔而非词元间隔：服务端未说明每个事件含多少词元。" },

@@ -231,20 +231,18 @@ end
 
 -- Where the ratios come from, which decides what may be said of them.
 local function serving_text(page, summary)
-  local names, is_all = { en = {}, zh = {} }, true
+  local names, others = { en = {}, zh = {} }, { en = {}, zh = {} }
   for _, axis in ipairs(summary.verdict.serving.axes) do
-    if axis.source == "load" and axis.measured then
-      for side, list in pairs(names) do list[#list + 1] = say.axes[axis.name][side] end
-    elseif axis.measured then
-      is_all = false
-    end
+    local into = axis.source == "load" and names or others
+    for side, list in pairs(axis.measured and into or {}) do list[#list + 1] = say.axes[axis.name][side] end
   end
   if #names.en > 0 then
     page:text(say.serving.load, { baseline = page:mono(summary.baseline), level = level_of(page, summary.verdict),
       axes = { en = table.concat(names.en, ", "), zh = table.concat(names.zh, "、") } })
   end
-  local values = { baseline = page:mono(summary.baseline), tie = page:percent(summary.verdict.plan.tie, 0) }
-  if #names.en == 0 then page:text(say.serving.text, values) elseif not is_all then page:text(say.serving.others, values) end
+  local values = { baseline = page:mono(summary.baseline), tie = page:percent(summary.verdict.plan.tie, 0),
+    axes = { en = table.concat(others.en, ", "), zh = table.concat(others.zh, "、") } }
+  if #names.en == 0 then page:text(say.serving.text, values) elseif #others.en > 0 then page:text(say.serving.others, values) end
 end
 
 --- Ratios to the baseline.

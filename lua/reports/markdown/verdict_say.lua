@@ -50,9 +50,11 @@ return {
         .. "much the behaviour changes, and two variants of equal accuracy may answer quite differently.",
       zh = "同一题由对变错或由错变对称为翻转。准确率之差只是翻转相抵后的净值；翻转率才反映行为改变了多少，准确率相同的变体也可能答得很不一样。" },
     control = {
-      en = "{baseline} was asked twice ({share} of the questions). Excess is what a variant flips beyond that (bootstrap over questions, "
-        .. "{rounds} rounds); an interval that contains 0 is what two runs of one model show as well.",
-      zh = "{baseline} 重跑了一遍（{share} 的题目）。“超出重跑”是变体的翻转率减去基线自身的翻转率（按题目自助抽样 {rounds} 次）；若区间包含 0，则与同一模型两次运行之间的波动无异。" },
+      en = "{baseline} was asked twice ({share} of the questions). Beyond rerun is what a variant flips on those same questions "
+        .. "beyond what the rerun flips (bootstrap over questions, {rounds} rounds), so it need not follow from the flips of all "
+        .. "questions; an interval that contains 0 is what two runs of one model show as well.",
+      zh = "{baseline} 重跑了一遍（{share} 的题目）。“超出重跑”是仅就这些重跑过的题目，变体的翻转率减去基线自身的翻转率（按题目自助抽样 {rounds} 次），"
+        .. "故与全部题目的翻转率不必吻合；若区间包含 0，则与同一模型两次运行之间的波动无异。" },
     no_control = {
       en = "{baseline} was asked once, so it is not known how much of this is rerun noise; `benchmark.control: true` asks it twice.",
       zh = "{baseline} 只运行了一遍，无从区分重跑本身的波动；设置 `benchmark.control: true` 可重跑基线作为对照。" },
@@ -76,12 +78,13 @@ return {
       zh = "与 {baseline} 之比，逐数据集计算后取几何平均。数据来自本次运行的单次测量（按运行时的并发），因此没有区间；相差不超过 {tie} 视为相当。" },
     load = {
       en = "From the measurements under load, as ratios to {baseline}: {axes}. Geometric mean over the points, throughput of closed loops "
-        .. "only; in brackets the {level} interval from the replicates. Without brackets there was one replicate.",
-      zh = "以下各项取自负载测量，均为与 {baseline} 之比：{axes}。对各测点取几何平均，吞吐仅取闭环测点；方括号内为由各次重复得到的 {level} 区间，没有方括号表示只测了一次。" },
+        .. "only (an open loop offers the same to all); in brackets the {level} interval from the replicates. Without brackets there was "
+        .. "one replicate.",
+      zh = "以下各项取自负载测量，均为与 {baseline} 之比：{axes}。对各测点取几何平均，吞吐仅取闭环测点（开环对各变体施加的负载相同）；方括号内为由各次重复得到的 {level} 区间，没有方括号表示只测了一次。" },
     others = {
-      en = "The others are of the one pass over the questions, dataset by dataset, joined by the geometric mean, without intervals; ratios "
-        .. "closer than {tie} are taken as a tie.",
-      zh = "其余各项取自答题时的单次测量，逐数据集计算后取几何平均，没有区间；相差不超过 {tie} 视为相当。" },
+      en = "{axes}: of the one pass over the questions, at its concurrency, dataset by dataset, joined by the geometric mean, without "
+        .. "intervals; ratios closer than {tie} are taken as a tie.",
+      zh = "{axes}：取自答题时的单次测量（按答题时的并发），逐数据集计算后取几何平均，没有区间；相差不超过 {tie} 视为相当。" },
     missing = { en = "Not measured: {axes}.", zh = "未测量：{axes}。" },
     pareto = { en = "Not beaten on all counts by another (among those that pass, and the baseline): {members}.",
       zh = "在合格变体与基线中，未被其他变体全面超过的有：{members}。" },
