@@ -56,13 +56,11 @@ local function checked(reply)
   return reply
 end
 
--- Connections stand before anything is measured: by the client's own means, else by a round of short streams that the
--- mock holds until all are there.
-local function warm(client, options)
-  if client.prewarm then return client:prewarm(options.url, options.streams) end
-  local url = ("%s?tokens=1&gate=%d"):format(options.url:match "^[^?]*", options.streams)
+-- So many connections stand before anything is measured, by a round of short streams that the mock holds until all are there.
+local function warm(client, any_url, count)
+  local url = ("%s?tokens=1&gate=%d"):format(any_url:match "^[^?]*", count)
   local handles = {}
-  for i = 1, options.streams do
+  for i = 1, count do
     handles[i] = q.spawn(function()
       checked(client:send { method = "POST", url = url, headers = JSON_HEADERS, body = BODY:format "true", sse = true })
     end)
@@ -118,7 +116,7 @@ local modes = {}
 
 function modes.streams(options)
   local client = http.open { max_in_flight = options.streams, max_queued = options.streams }
-  if options.warm then warm(client, options) end
+  if options.warm then warm(client, options.url, options.streams) end
   local replies, handles, peak, idle_rss = {}, {}, {}, sys.rss_bytes()
   local watcher = options.memory and watch_memory(client, options.streams, peak)
   local before, cpu = client:stats(), os.clock()
@@ -170,7 +168,8 @@ end
 
 function modes.schedule(options)
   local client = http.open { max_in_flight = options.connections, max_queued = 1000000 }
-  if client.prewarm then client:prewarm(options.url, options.connections) end
+  warm(client, options.url, options.connections)
+  local before = client:stats().connections
   local total, handles, lags, own = math.floor(options.rate * options.seconds), {}, {}, {}
   local begin = clock.now_ns() + 500000000 -- all are handed over by then
   local cpu = os.clock()
@@ -184,7 +183,8 @@ function modes.schedule(options)
     end)
   end
   for _, handle in ipairs(handles) do handle:join() end
-  return { replies = total, lag_us = summary_us(lags), own_lag_us = summary_us(own), cpu_s = os.clock() - cpu,
+  return { replies = total, connections = client:stats().connections - before,
+    lag_us = summary_us(lags), own_lag_us = summary_us(own), cpu_s = os.clock() - cpu,
     seconds = (clock.now_ns() - begin) / 1e9 }
 end
 

@@ -35,9 +35,9 @@ struct tasks {
   int tuned_kib; // the heap for which the collector's pace was set
 };
 
-// A young generation of about this size stays in the processor's cache. Smaller ones cost more than they save: each
-// collection visits the stacks of all tasks.
-enum { YOUNG_KIB = 512, MIN_YOUNG_PERCENT = 3, MAX_YOUNG_PERCENT = 100 };
+// A young generation of about this size stays in the processor's cache; a larger one costs time in any part of a run. A
+// smaller one costs more than it saves: each collection visits the stacks of all tasks.
+enum { YOUNG_KIB = 128, MIN_YOUNG_PERCENT = 3, MAX_YOUNG_PERCENT = 100 };
 
 // Its address is what a parked coroutine yields, so that a script's own yields are told apart.
 static char park_mark;

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- An open loop of 5,000 requests a second by an absolute schedule: how late each leaves. The lag is from the planned moment
 -- to the request's arrival at the mock by the kernel's clock, so it holds the way there, some 10 µs, and trusts no stamp of the
--- client.
+-- client. The connections stand before the first planned moment.
 local pair = require "pair"
 local row = require "goals.row"
 
