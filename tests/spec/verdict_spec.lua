@@ -375,6 +375,21 @@ describe("a warning stays beside the verdict", function()
     assert.is_not_nil(finding(verdict, "truncated_high"))
   end)
 
+  it("where the GPU stood idle while it was asked", function()
+    local function with(utilisation)
+      return judge({ v = { d = EQUAL } }, { change = function(_, run)
+        run.telemetry = { facts = { source = "nvml", devices = {} }, phases = {}, rows = {
+          { moment = "loaded", variant = "v", device = "A", record = { index = 0, used = true } },
+          { moment = "phase", variant = "v", device = "A", phase = 1, record = { seconds = 20, utilisation_mean = utilisation } } } }
+      end })
+    end
+    local found = finding(with(0.044), "device_idle")
+    assert.equal("warns", found.severity)
+    assert.equal("v", found.variant)
+    assert.is_truthy(found.text.en:find("had work for 4.4 % of the time", 1, true), found.text.en)
+    assert.is_nil(finding(with(0.5), "device_idle"))
+  end)
+
   it("where the variants differ in more than they should", function()
     local verdict = judge({ v = { d = EQUAL } }, { change = function(_, run)
       run.variants[1].argv = { "serve", "model-a", "--port", "1", "--max-num-seqs", "256" }

@@ -8,6 +8,8 @@ local hardware = {}
 
 --- Shortest measured time from which energy is divided by answers.
 hardware.MIN_SECONDS = 10
+--- A server whose devices all had work for a smaller share of the time was not limited by them.
+hardware.IDLE_BELOW = 0.2
 
 local function by_variant(rows)
   local result, idle = {}, {}
@@ -68,6 +70,16 @@ local function device_figures(one, device, known, idle)
     memory_peak_bytes = loaded.memory_used_max_bytes, memory_total_bytes = known.memory_total_bytes }
   join_phases(figures, one.phases, device)
   return figures
+end
+
+-- The busiest device's share of time with work, where that was too little to be what limited the server; else nil.
+local function idle_share(devices)
+  local busiest
+  for _, one in ipairs(devices) do
+    if not one.utilisation_mean then return nil end
+    busiest = math.max(busiest or 0, one.utilisation_mean)
+  end
+  return busiest and busiest < hardware.IDLE_BELOW and busiest or nil
 end
 
 -- What the server takes: beyond what the devices held before it, where that is known.
@@ -137,7 +149,7 @@ function hardware.add(doc, measured)
     if one and #one.order > 0 then
       local devices = {}
       for i, device in ipairs(one.order) do devices[i] = device_figures(one, device, known[device] or {}, idle) end
-      result.gpu, result.memory = { devices = devices }, memory_of(devices)
+      result.gpu, result.memory = { devices = devices, idle_utilisation = idle_share(devices) }, memory_of(devices)
       for dataset, cell in pairs(result.datasets) do
         local energy = energy_of(one, measured.phases, name, dataset, idle)
         if energy then add_energy(cell, energy) end

@@ -59,6 +59,10 @@ local SAY = {
     zh = "{variant} 在 {dataset} 上以 {means} 打分，基线则以 {base} 打分" },
   not_qualified = { en = "the server of {variant} was not probed (benchmark.qualify: off)",
     zh = "未对 {variant} 的服务器进行资格探测（benchmark.qualify: off）" },
+  device_idle = {
+    en = "while questions were asked the GPU of {variant} had work for {rate} of the time: its speed and energy are then those of "
+      .. "the server's front end or of what asked it, not of the number format; a closed-loop measurement under load shows more",
+    zh = "作答期间 {variant} 的 GPU 仅有 {rate} 的时间在工作：此时的速度与能耗取决于服务前端或请求方，并不反映数值格式；宜以闭环负载另行测量" },
   unexpected_differences = { en = "the variants also differ in {paths}", zh = "各变体在以下方面也不相同：{paths}" },
   simulated = { en = "all answers are simulated: the verdict is about simulated answers",
     zh = "全部回复均为模拟产生，本结论仅针对模拟回复" },
@@ -256,6 +260,12 @@ function validity.findings(doc, ways, parts)
       check_cell(add, doc, variant, dataset)
       local way = ways[variant][dataset]
       if way then check_pair(add, doc, variant, dataset, way) end
+    end
+  end
+  for _, variant in ipairs(doc.variant_order) do
+    local gpu = doc.variants[variant].gpu
+    if gpu and gpu.idle_utilisation then
+      add("device_idle", "warns", { variant = variant, rate = format.percent(gpu.idle_utilisation, 1) })
     end
   end
   for _, row in ipairs(parts.rates) do

@@ -25,10 +25,6 @@ hardware.say = {
     source = { en = "Source", zh = "来源" },
   },
   none = { en = "none", zh = "无" },
-  idle = {
-    en = "{list}: the device had work for less than {limit} of the time while questions were asked. Throughput and latency are then "
-      .. "those of the host, the server's front end or the concurrency, and say little about the variants.",
-    zh = "{list}：答题期间设备有负载的时间不足 {limit}，吞吐与时延主要取决于主机、服务前端或并发数，难以说明变体之间的差别。" },
 }
 
 local say = hardware.say
@@ -77,21 +73,6 @@ local function device_rows(page, summary)
   return rows
 end
 
-local LEAST_UTILISATION = 0.2
-
--- Variants of which every device stood idle most of the time.
-local function idle_variants(summary)
-  local list = {}
-  for _, name in ipairs(summary.variant_order) do
-    local busiest
-    for _, one in ipairs((summary.variants[name].gpu or {}).devices or {}) do
-      busiest = math.max(busiest or 0, one.utilisation_mean or 1)
-    end
-    if busiest and busiest < LEAST_UTILISATION then list[#list + 1] = name end
-  end
-  return list
-end
-
 local function energy_rows(page, summary)
   local rows = {}
   for _, dataset in ipairs(summary.dataset_order) do
@@ -118,8 +99,6 @@ function hardware.section(page, summary)
     page:text(say.devices, { list = devices_text(page, summary) })
     page:table { columns = { left(c.variant), left(c.device), right(c.loaded), right(c.peak), right(c.power), right(c.power_max),
       right(c.idle), right(c.temperature), right(c.clock), right(c.utilisation), left(c.throttled) }, rows = rows }
-    local idle = idle_variants(summary)
-    if #idle > 0 then page:note(say.idle, { list = table.concat(idle, ", "), limit = page:percent(LEAST_UTILISATION, 0) }) end
   end
   if #energy > 0 then
     page:text(say.energy)
