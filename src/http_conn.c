@@ -146,7 +146,7 @@ void ql_http_conn_close(struct ql_http_conn *conn) {
     unlink_naming(conn);
   ql_http_alarm_clear(&io->alarms, &conn->alarm);
   if (conn->watch.fd >= 0)
-    close(conn->watch.fd); // the registration goes with it
+    ql_http_watch_close(io, conn->watch.fd);
   conn->watch = (struct ql_http_watch){on_nothing, -1};
   conn->next = io->graves;
   io->graves = conn;
@@ -226,7 +226,7 @@ static void connected(struct ql_http_conn *conn) {
 
 static void drop_socket(struct ql_http_conn *conn, int reason) {
   if (conn->watch.fd >= 0)
-    close(conn->watch.fd);
+    ql_http_watch_close(conn->io, conn->watch.fd);
   conn->watch.fd = -1;
   conn->reason = reason;
 }

@@ -136,6 +136,11 @@ curl_socket_t ql_http_open_socket(void *arg, curlsocktype purpose, struct curl_s
   return fd;
 }
 
+int ql_http_close_socket(void *io, curl_socket_t fd) {
+  ql_http_watch_close(io, fd);
+  return 0;
+}
+
 void ql_http_unwatch_job(const struct ql_http_job *job) {
   struct ql_http_io *io = job->part->io;
   for (size_t i = 0; i < QL_LEN(job->sockets); i++) {

@@ -240,6 +240,7 @@ int ql_http_io_open(struct ql_http_io *io, struct ql_err *err);
 void ql_http_io_close(struct ql_http_io *io); // after the thread has ended, or without it
 int ql_http_watch_add(struct ql_http_io *io, struct ql_http_watch *watch, uint32_t events);
 void ql_http_watch_change(struct ql_http_io *io, struct ql_http_watch *watch, uint32_t events);
+void ql_http_watch_close(struct ql_http_io *io, int fd); // the registration first, then the descriptor
 void ql_http_alarm_at(struct ql_http_io *io, struct ql_http_alarm *alarm, uint64_t due_ns);
 uint64_t ql_http_io_now(struct ql_http_io *io);  // reads the clock
 void ql_http_job_ended(struct ql_http_job *job); // counts it, hands it back, starts the lane's next
@@ -263,6 +264,7 @@ void ql_http_curl_close(struct ql_http_io *io);
 void ql_http_curl_kick(struct ql_http_io *io);
 void ql_http_curl_bury(struct ql_http_io *io); // at the end of a turn
 curl_socket_t ql_http_open_socket(void *job, curlsocktype purpose, struct curl_sockaddr *address); // for curl
+int ql_http_close_socket(void *io, curl_socket_t fd); // for curl
 void ql_http_unwatch_job(const struct ql_http_job *job); // before it was connected
 void ql_http_curl_forget(struct ql_http_io *io, int fd); // the number is another's now
 

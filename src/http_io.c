@@ -269,6 +269,13 @@ void ql_http_watch_change(struct ql_http_io *io, struct ql_http_watch *watch, ui
   epoll_ctl(io->epoll_fd, EPOLL_CTL_MOD, watch->fd, &at);
 }
 
+// The kernel drops a registration with the last descriptor of its socket, and a child that is being forked has them all
+// until it executes: an event of it would lead to memory that is somebody else's by then.
+void ql_http_watch_close(struct ql_http_io *io, int fd) {
+  epoll_ctl(io->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+  close(fd);
+}
+
 // Alarms go before everything else of a batch: what is read later has the kernel's stamp already, what is sent later is late.
 static void sleep_and_handle(struct ql_http_io *io) {
   struct epoll_event ready[BATCH];

@@ -166,6 +166,8 @@ void ql_http_transfer_start(struct ql_http_job *job) {
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, job);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, ql_http_open_socket);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, job);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, ql_http_close_socket);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, job->part->io); // kept with the connection, which outlives the job
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, job);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);

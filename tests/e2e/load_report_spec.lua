@@ -42,9 +42,10 @@ describe("a measurement under load", function()
     local cell = point.variants[doc.variant_order[1]]
     assert.same({ 2, 48, 0 }, { cell.num_replicates, cell.pooled.num_ok, cell.pooled.num_failed })
     assert.same({ usage = 48 }, cell.pooled.count_sources)
-    -- The sim sends no first token before 20 ms and none after the next within 4 ms; above that is the machine's business.
-    assert.is_true(cell.pooled.ttft_seconds.min >= 0.0195, tostring(cell.pooled.ttft_seconds.min))
-    assert.is_true(cell.pooled.e2e_seconds.min >= 0.0195 + 7 * 0.0035)
+    -- The sim counts its 20 ms and 4 ms from when its loop woke, which on a busy machine is some time before it read the request;
+    -- above that is the machine's business.
+    assert.is_true(cell.pooled.ttft_seconds.min >= 0.010, tostring(cell.pooled.ttft_seconds.min))
+    assert.is_true(cell.pooled.e2e_seconds.min >= 0.010 + 7 * 0.0035)
     assert.is_true(cell.means.output_tokens_per_second.mean > 0)
     assert.is_true(cell.pooled.stamp_sources.kernel ~= nil or cell.pooled.stamp_sources.user ~= nil)
     assert.is_truthy(cell.check.verdict == "ok" or cell.check.verdict == "degraded" and #cell.check.reasons > 0)

@@ -3,6 +3,10 @@
 #include "http_internal.h"
 #include "http_world.h"
 
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
 #define OK_HEAD "HTTP/1.1 200 OK\r\n"
 
 static const struct play_scene scenes[] = {
@@ -22,6 +26,7 @@ static const struct play_scene scenes[] = {
     {"/bare", SCENE("HTTP/1.1 200\nContent-Length: 2\n\nok")},
     {"/switch", SCENE("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")},
     {"/nothing", SCENE("@close")},
+    {"/held", SCENE(OK_HEAD "\r\n", "@gate", "x", "@close")},
     {NULL, NULL},
 };
 
@@ -323,7 +328,50 @@ static void a_window_smaller_than_the_threads_holds(void) {
   world_threads = 1;
 }
 
-RUN(the_kernel_stamps_what_comes_over_tcp, framing_is_what_the_protocol_says, a_dead_kept_connection_is_replaced_once,
+// A child that shares the client's sockets, and nothing else of ours, until it is killed: what a fork is until it executes.
+static pid_t fork_holder(int port) {
+  pid_t child = fork();
+  if (child != 0)
+    return child;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (int fd = 0; fd < 1024; fd++) {
+    struct sockaddr_in peer;
+    socklen_t size = sizeof peer;
+    bool is_ours = getpeername(fd, (struct sockaddr *)&peer, &size) == 0 && peer.sin_family == AF_INET &&
+                   ntohs(peer.sin_port) == port;
+    if (!is_ours)
+      close(fd);
+  }
+  for (;;)
+    pause();
+}
+
+static void a_child_that_shares_a_socket_wakes_nobody(void) {
+  const enum ql_http_transport transports[] = {QL_HTTP_PLAIN, QL_HTTP_CURL};
+  for (size_t i = 0; i < QL_LEN(transports); i++) {
+    struct world world;
+    struct answer answer = {0};
+    world_open(&world, scenes, 4);
+    struct ql_http_request request = {.url = url_of(&world, "/held"), .transport = transports[i]};
+    send_request(&world, &request, &answer);
+    UNTIL(&world, atomic_load(&world.play.requests) == 1);
+    pid_t child = fork_holder(world.play.port);
+    CHECK(child > 0);
+    atomic_store(&world.play.gate, 1);
+    UNTIL(&world, answer.count == 1);
+    CHECK_INT(answer.reply->body.len, 1);
+    uint64_t wakeups_before = stats_of(&world).wakeups;
+    for (int n = 0; n < 20; n++) // over what the connection's memory was
+      ql_http_reply_free(ask(&world, "/ok"));
+    CHECK(stats_of(&world).wakeups - wakeups_before < 1000); // not kept awake by it either
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    ql_http_reply_free(answer.reply);
+    world_close(&world);
+  }
+}
+
+RUN(the_kernel_stamps_what_comes_over_tcp, a_child_that_shares_a_socket_wakes_nobody, framing_is_what_the_protocol_says, a_dead_kept_connection_is_replaced_once,
     names_lead_to_addresses, a_full_queue_of_a_unix_socket_is_waited_for,
     what_it_cannot_carry_is_refused_or_left_to_curl, an_ordinary_url_is_taken_apart,
     four_threads_share_the_work, a_window_smaller_than_the_threads_holds)
