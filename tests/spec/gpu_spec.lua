@@ -391,7 +391,9 @@ describe("summary.hardware", function()
   end)
 
   it("says where the devices stood idle, and nothing where their work is not known", function()
-    local function idle(share) return build({ row("phase", "A", figures { utilisation_mean = share }, { phase = 1 }) }, { phase(1, 40, 9) }) end
+    local function idle(share)
+      return build({ row("phase", "A", figures { utilisation_mean = share }, { phase = 1 }) }, { phase(1, 40, 9) })
+    end
     assert.near(0.044, idle(0.044).gpu.idle_utilisation, 1e-12)
     assert.is_nil(idle(hardware.IDLE_BELOW).gpu.idle_utilisation)
     assert.is_nil(idle(nil).gpu.idle_utilisation)
